@@ -1,0 +1,98 @@
+package schedule
+
+import (
+	"errors"
+
+	"fleet/unit"
+)
+
+// Machine is a host that runs fleetd. Its JSON form is both the record at
+// machine/<id>, which outlives the machine's presence, and the Machine of the
+// HTTP API.
+type Machine struct {
+	ID        string            `json:"id"` // as in /etc/machine-id
+	PrimaryIP string            `json:"primaryIP"`
+	Metadata  map[string]string `json:"metadata"` // as configured on the machine
+	Hostname  string            `json:"hostname,omitempty"`
+	CPUs      int               `json:"cpus,omitempty"`
+	Memory    int64             `json:"memory,omitempty"` // bytes
+	TTL       int               `json:"ttl,omitempty"`    // of its lease, seconds
+	Version   string            `json:"version,omitempty"`
+}
+
+// Presence says that a machine is there: the record at alive/<id>, which
+// vanishes with the machine's lease.
+type Presence struct {
+	MachineID string `json:"machineID"`
+	BootID    string `json:"bootID"`
+	Nonce     string `json:"nonce"`             // tells the machine's earlier self from a clone
+	Ready     bool   `json:"ready"`             // takes new units
+	Problem   string `json:"problem,omitempty"` // why it is not ready
+}
+
+// Label is what operators have set on a machine: the record at label/<id>. It
+// is kept across the machine's leaving and returning.
+type Label struct {
+	MachineID string            `json:"machineID"`
+	Set       map[string]string `json:"set,omitempty"`     // metadata added or changed
+	Removed   []string          `json:"removed,omitempty"` // metadata keys taken away
+	Cordoned  bool              `json:"cordoned,omitempty"`
+	Draining  bool              `json:"draining,omitempty"`
+}
+
+// Order is what a placement asks of its machine.
+type Order string
+
+// The orders.
+const (
+	Run     Order = "run"     // hold the unit at its target state
+	Held    Order = "held"    // the machine was lost: run it on until it is replaced
+	Release Order = "release" // stop it, remove it, and report that
+)
+
+// Placement is the decision that one unit belongs on one machine: the record
+// at place/<machine>/<unit>.
+type Placement struct {
+	Unit      string           `json:"unit"`
+	MachineID string           `json:"machineID"`
+	Hash      string           `json:"hash"`   // of the unit file to run
+	Target    unit.TargetState `json:"target"` // loaded or launched
+	Order     Order            `json:"order"`
+	// Generation grows with everything the machine has to act on: it is the
+	// store revision the decision was planned from, so that a later decision
+	// about the unit always has a larger one, on whichever machine.
+	Generation int64 `json:"generation"`
+	// Reason says, for people, why the placement is as it is.
+	Reason string `json:"reason,omitempty"`
+}
+
+// Change is one record of the store that was written or deleted. Exactly one
+// of the pointers is set; of a deleted record only the names that identify it.
+type Change struct {
+	Revision int64 // the store revision of the write or deletion
+	Deleted  bool
+
+	Unit      *unit.Unit
+	File      *unit.File // the unit's file, beside Unit; nil if it can't be read
+	Machine   *Machine
+	Presence  *Presence
+	Label     *Label
+	Placement *Placement
+	State     *unit.State
+}
+
+// Update brings a reader of the store from one revision to a later one.
+type Update struct {
+	// Snapshot says that Changes is everything there is: whatever the reader
+	// knew before is void.
+	Snapshot bool
+	Revision int64
+	Changes  []Change
+}
+
+// ErrCompacted: the store no longer has the revision that was asked for.
+var ErrCompacted = errors.New("the store has compacted that revision away")
+
+// ErrUnavailable: the store could not be reached, or did not answer in time.
+// Nothing is known about what it holds.
+var ErrUnavailable = errors.New("the store does not answer")
