@@ -16,10 +16,41 @@ type File struct {
 	Text    string   // byte for byte as the user wrote it
 	Hash    string   // SHA-256 of Text, lower-case hex
 	Options []Option // in the file's order
-	lines   []int    // the line of each option, counted from 1
+	lines   []int    // the line of each option, counted from 1; nil when made of options
+	fleet   *fleetSection
 }
 
-// Requirements are the [X-Fleet] options of one unit, specifiers resolved.
+// Values returns what the option was assigned in the section, in the file's
+// order. As in systemd an empty assignment forgets those before it.
+func (f *File) Values(section, name string) []string {
+	var values []string
+	for _, o := range f.Options {
+		switch {
+		case o.Section != section || o.Name != name:
+		case o.Value == "":
+			values = nil
+		default:
+			values = append(values, o.Value)
+		}
+	}
+	return values
+}
+
+// Value returns what the option was assigned last, or "".
+func (f *File) Value(section, name string) string {
+	for i := len(f.Options) - 1; i >= 0; i-- {
+		if o := f.Options[i]; o.Section == section && o.Name == name {
+			return o.Value
+		}
+	}
+	return ""
+}
+
+// Description returns what the file says the unit is, or "".
+func (f *File) Description() string { return f.Value("Unit", "Description") }
+
+// Requirements are the [X-Fleet] options of one unit, specifiers resolved. Units
+// may share the slices: they are not to be changed.
 type Requirements struct {
 	MachineID string
 	MachineOf []string   // unit names

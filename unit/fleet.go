@@ -1,0 +1,163 @@
+package unit
+
+import (
+	"strings"
+)
+
+// FleetSection is the section of a unit file that speaks to fleet. systemd
+// skips it, as it does every section that starts with X-.
+const FleetSection = "X-Fleet"
+
+// fleetOption is one of the options of [X-Fleet], under its present name.
+type fleetOption string
+
+const (
+	machineID       fleetOption = "MachineID"
+	machineOf       fleetOption = "MachineOf"
+	machineMetadata fleetOption = "MachineMetadata"
+	conflicts       fleetOption = "Conflicts"
+	replaces        fleetOption = "Replaces"
+	global          fleetOption = "Global"
+	bootID          fleetOption = "X-ConditionMachineBootID" // obsolete, known in order to be refused well
+)
+
+// fleetOptions lists the options that a user may write.
+func fleetOptions() []fleetOption {
+	return []fleetOption{machineID, machineOf, machineMetadata, conflicts, replaces, global}
+}
+
+// fleetOptionNamed knows the options by their present and their old names.
+func fleetOptionNamed(name string) (fleetOption, bool) {
+	switch name {
+	case "X-ConditionMachineID":
+		return machineID, true
+	case "X-ConditionMachineOf":
+		return machineOf, true
+	case "X-ConditionMachineMetadata":
+		return machineMetadata, true
+	case "X-Conflicts":
+		return conflicts, true
+	}
+	switch o := fleetOption(name); o {
+	case machineID, machineOf, machineMetadata, conflicts, replaces, global, bootID:
+		return o, true
+	}
+	return "", false
+}
+
+// Limits of [X-Fleet], so that checking a file takes a time that no one
+// notices, whatever is in it.
+const (
+	maxFleetValues    = 1000
+	maxFleetValueSize = 1024
+)
+
+// fleetValue is one value of one option, specifiers still in it.
+type fleetValue struct {
+	option fleetOption
+	name   string // the option's name as the user wrote it
+	text   string
+	line   int
+}
+
+// fleetSection is a file's [X-Fleet], read once when the file is parsed.
+type fleetSection struct {
+	values   []fleetValue
+	problems problems // with the values; told when they are asked for
+	fixed    *demands // when no specifier makes them depend on the unit
+}
+
+// compileFleet reads the options of [X-Fleet]. Unknown ones are added to
+// unknown, what is wrong with values is kept.
+func compileFleet(options []Option, lines []int, unknown *problems) *fleetSection {
+	s := &fleetSection{values: assignments(options, lines, unknown)}
+	s.values = s.split(s.values)
+	for _, v := range s.values {
+		if strings.Contains(v.text, "%") {
+			return s
+		}
+	}
+	s.fixed = s.demands(Name{})
+	return s
+}
+
+// assignments returns what [X-Fleet] assigns, without what an empty assignment
+// forgets.
+func assignments(options []Option, lines []int, unknown *problems) []fleetValue {
+	var values []fleetValue
+	forgotten := make(map[fleetOption]int) // how many of values came before the reset
+	for i, o := range options {
+		if o.Section != FleetSection {
+			continue
+		}
+		line := 0
+		if lines != nil {
+			line = lines[i]
+		}
+		option, known := fleetOptionNamed(o.Name)
+		switch {
+		case !known:
+			unknown.add(line, "unknown option %.60s in [X-Fleet]%s", o.Name, suggestion(o.Name))
+		case o.Value == "":
+			forgotten[option] = len(values)
+		default:
+			values = append(values, fleetValue{option, o.Name, o.Value, line})
+		}
+	}
+	kept := values[:0]
+	for i, v := range values {
+		if i >= forgotten[v.option] {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// split takes the quoted values of each line apart.
+func (s *fleetSection) split(lines []fleetValue) []fleetValue {
+	var values []fleetValue
+	for _, v := range lines {
+		if len(v.text) > maxFleetValueSize*4 {
+			s.problems.add(v.line, "%s= is %d bytes long, the limit is %d", v.name, len(v.text), maxFleetValueSize*4)
+			continue
+		}
+		words, why := splitQuoted(v.text)
+		if why != "" {
+			s.problems.add(v.line, "%s=%.60s: %s", v.name, v.text, why)
+		}
+		for _, word := range words {
+			values = append(values, fleetValue{v.option, v.name, word, v.line})
+		}
+		if len(values) > maxFleetValues {
+			s.problems.add(v.line, "[X-Fleet] has more than %d values", maxFleetValues)
+			return nil
+		}
+	}
+	return values
+}
+
+// splitQuoted returns the values of a line: "several" "in double quotes", or
+// the line as it stands when it has no quotes.
+func splitQuoted(s string) (words []string, why string) {
+	if !strings.HasPrefix(s, `"`) {
+		if strings.Contains(s, `"`) {
+			return nil, "quotes must be around the whole value"
+		}
+		return []string{s}, ""
+	}
+	for s != "" {
+		if s[0] != '"' {
+			return nil, `several values on a line must each be in double quotes`
+		}
+		word, rest, closed := strings.Cut(s[1:], `"`)
+		switch trimmed := strings.TrimLeft(rest, whitespace); {
+		case !closed:
+			return nil, "a quote is not closed"
+		case rest != "" && trimmed == rest:
+			return nil, "a space must follow a closing quote"
+		default:
+			words, s = append(words, strings.Trim(word, whitespace)), trimmed
+		}
+	}
+	return words, ""
+}

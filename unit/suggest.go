@@ -1,0 +1,45 @@
+package unit
+
+import "strings"
+
+// suggestion says which option a user may have meant by an unknown name.
+func suggestion(name string) string {
+	best, distance := "", max(2, len(name)/3)+1
+	for _, o := range fleetOptions() {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(string(o)), distance); d < distance {
+			best, distance = string(o), d
+		}
+	}
+	if best != "" {
+		return ", did you mean " + best + "?"
+	}
+	var names []string
+	for _, o := range fleetOptions() {
+		names = append(names, string(o))
+	}
+	return "; the options are " + strings.Join(names, ", ")
+}
+
+// editDistance returns how many letters must be added, dropped or changed to
+// make b of a, or limit when that many or more.
+func editDistance(a, b string, limit int) int {
+	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
+		return limit
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return min(row[len(b)], limit)
+}
