@@ -18,7 +18,7 @@ func (v fleetValue) expand(n Name) (string, error) {
 
 func (d *demands) addMachineID(id string) error {
 	if d.MachineID != "" && d.MachineID != id {
-		return fmt.Errorf("the file asks for machine %.40s already, and a unit runs on one", d.MachineID)
+		return fmt.Errorf("the file names machine %.40s already, and a unit runs on only one", d.MachineID)
 	}
 	if strings.ContainsAny(id, whitespace) {
 		return errors.New("a machine ID has no spaces")
@@ -67,10 +67,10 @@ func (d *demands) addMetadata(pair string) error {
 
 func (d *demands) addGlob(list *[]string, v fleetValue, pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil {
-		return errors.New("is not a valid glob: check its [ ] and \\")
+		return errors.New("not a glob: a [ needs its ], and a \\ something to follow it")
 	}
 	if strings.ContainsAny(pattern, whitespace) {
-		return errors.New("must be one glob: names have no spaces, and a line takes several only in double quotes")
+		return errors.New(`names have no spaces: several globs on a line must each be in double quotes`)
 	}
 	if d.isNew(v.option, pattern) {
 		*list = append(*list, pattern)
@@ -101,16 +101,11 @@ func (d *demands) name(v fleetValue, name string) {
 // called n. A glob that matches the unit itself is not: instances that say
 // Conflicts=web@*.service spread that way.
 func (d *demands) checkSelf(n Name) error {
-	p := &d.problems
+	p := d.problems.clone() // d may be shared
 	for _, v := range d.named {
-		if v.text != n.Full {
-			continue
+		if v.text == n.Full {
+			p.add(v.line, "%s names %s itself", v.name, n.Full)
 		}
-		if p == &d.problems {
-			clone := d.problems.clone() // d is shared
-			p = &clone
-		}
-		p.add(v.line, "%s names %s itself", v.name, n.Full)
 	}
 	return p.err()
 }

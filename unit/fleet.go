@@ -1,8 +1,6 @@
 package unit
 
-import (
-	"strings"
-)
+import "strings"
 
 // FleetSection is the section of a unit file that speaks to fleet. systemd
 // skips it, as it does every section that starts with X-.
@@ -117,20 +115,16 @@ func assignments(options []Option, lines []int, unknown *problems) []fleetValue 
 func (s *fleetSection) split(lines []fleetValue) []fleetValue {
 	var values []fleetValue
 	for _, v := range lines {
-		if len(v.text) > maxFleetValueSize*4 {
-			s.problems.add(v.line, "%s= is %d bytes long, the limit is %d", v.name, len(v.text), maxFleetValueSize*4)
-			continue
-		}
 		words, why := splitQuoted(v.text)
 		if why != "" {
 			s.problems.add(v.line, "%s=%.60s: %s", v.name, v.text, why)
 		}
-		for _, word := range words {
-			values = append(values, fleetValue{v.option, v.name, word, v.line})
-		}
-		if len(values) > maxFleetValues {
+		if len(values)+len(words) > maxFleetValues {
 			s.problems.add(v.line, "[X-Fleet] has more than %d values", maxFleetValues)
 			return nil
+		}
+		for _, word := range words {
+			values = append(values, fleetValue{v.option, v.name, word, v.line})
 		}
 	}
 	return values
@@ -141,13 +135,13 @@ func (s *fleetSection) split(lines []fleetValue) []fleetValue {
 func splitQuoted(s string) (words []string, why string) {
 	if !strings.HasPrefix(s, `"`) {
 		if strings.Contains(s, `"`) {
-			return nil, "quotes must be around the whole value"
+			return nil, `double quotes must be around the whole of each value, as in "a=b" "c=d"`
 		}
 		return []string{s}, ""
 	}
 	for s != "" {
 		if s[0] != '"' {
-			return nil, `several values on a line must each be in double quotes`
+			return nil, `double quotes must be around the whole of each value, as in "a=b" "c=d"`
 		}
 		word, rest, closed := strings.Cut(s[1:], `"`)
 		switch trimmed := strings.TrimLeft(rest, whitespace); {

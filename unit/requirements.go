@@ -1,6 +1,7 @@
 package unit
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -70,21 +71,27 @@ func (s *fleetSection) demands(n Name) *demands {
 func (d *demands) share() {
 	d.MachineOf = slices.Clip(d.MachineOf)
 	d.Metadata = slices.Clip(d.Metadata)
+	for i, m := range d.Metadata {
+		d.Metadata[i].Values = slices.Clip(m.Values)
+	}
 	d.Conflicts = slices.Clip(d.Conflicts)
 	d.Replaces = slices.Clip(d.Replaces)
 	d.seen, d.keys, d.first = nil, nil, nil
 }
 
 func (d *demands) add(v fleetValue, n Name) error {
+	if v.option == bootID {
+		return errors.New("obsolete, because a machine has another boot ID after each boot: use MachineID")
+	}
 	if len(v.text) > maxFleetValueSize {
-		return fmt.Errorf("is %d bytes long, the limit is %d", len(v.text), maxFleetValueSize)
+		return fmt.Errorf("%d bytes are too many, the limit is %d", len(v.text), maxFleetValueSize)
 	}
 	text, err := v.expand(n)
 	if err != nil {
 		return err
 	}
 	if text == "" {
-		return fmt.Errorf("is empty")
+		return errors.New("the value is empty")
 	}
 	if _, ok := d.first[v.option]; !ok {
 		d.first[v.option] = v
@@ -102,7 +109,6 @@ func (d *demands) add(v fleetValue, n Name) error {
 		return d.addGlob(&d.Replaces, v, text)
 	case global:
 		d.Global, err = parseBool(text)
-		return err
 	}
-	return fmt.Errorf("is obsolete, since a boot ID is another after each boot: use MachineID")
+	return err
 }
