@@ -62,8 +62,8 @@ func (b box) start(ctx context.Context, log string, env []string, command ...str
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := poll(ctx, func() bool { return b.populated() }); err != nil {
-		return fmt.Errorf("%s did not start: %s", b.name, tail(log))
+	if err := poll(ctx, b.populated); err != nil {
+		return fmt.Errorf("%s did not start: %w: %s", b.name, err, tail(log))
 	}
 	return nil
 }
