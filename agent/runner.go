@@ -12,13 +12,15 @@ type Runner interface {
 	// not running, or runs on with what it had until it is started again.
 	Load(ctx context.Context, name, text string) error
 	// Start starts a loaded unit and waits for the job's result. A unit that
-	// runs already stays as it is.
+	// runs already stays as it is. An error that wraps ErrFailed says that the
+	// unit could not be started; any other, that the machine could not try.
 	Start(ctx context.Context, name string) error
 	// Stop stops a unit and waits for the job's result. Stopping one that is
-	// not running, or not known, is success.
+	// not running, not known or not fleet's touches nothing and is success.
 	Stop(ctx context.Context, name string) error
 	// Unload takes a stopped unit's file away and makes the machine forget it.
-	// Unloading one that is not known is success.
+	// Unloading one that is not known or not fleet's touches nothing and is
+	// success.
 	Unload(ctx context.Context, name string) error
 	// Observe calls fn first with every unit that fleet has in place on the
 	// machine, whoever put it there and also before a restart, and then with

@@ -96,3 +96,15 @@ var ErrCompacted = errors.New("the store has compacted that revision away")
 // ErrUnavailable: the store could not be reached, or did not answer in time.
 // Nothing is known about what it holds.
 var ErrUnavailable = errors.New("the store does not answer")
+
+// ErrClaimed: another machine with the same machine ID is in the cluster.
+var ErrClaimed = errors.New("another machine with this machine ID is in the cluster")
+
+// ErrLeaseGone: the store says that the machine's lease has ended.
+var ErrLeaseGone = errors.New("the machine's lease has ended")
+
+// ErrUnknownMachine: no machine of that ID has ever joined.
+var ErrUnknownMachine = errors.New("machine is not known")
+
+// ErrForgotten: the store holds no cluster although the caller has known one.
+var ErrForgotten = errors.New("the store is empty although this machine has known a cluster in it")

@@ -1,0 +1,308 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"fleet/schedule"
+	"fleet/unit"
+)
+
+// Store is what the agent needs of the cluster's store.
+type Store interface {
+	// Identity returns the ID of the cluster in the store and the store's
+	// revision. Where there is none, one is created if known is empty; else the
+	// error wraps schedule.ErrForgotten.
+	Identity(ctx context.Context, known string) (id string, revision int64, err error)
+	// Placements calls fn with a snapshot of the machine's placements and
+	// reported states and then with every change of its placements.
+	Placements(ctx context.Context, machine string, fn func(schedule.Update) error) error
+	// File returns the text of the unit file with that hash.
+	File(ctx context.Context, hash string) (string, error)
+	// Report writes the machine's record and unit states, the states under the
+	// lease, and deletes the states marked so.
+	Report(ctx context.Context, lease int64, changes []schedule.Change) error
+	// Present writes the machine's presence under the lease, replacing only one
+	// whose nonce is among mine; else the error wraps schedule.ErrClaimed.
+	Present(ctx context.Context, lease int64, p schedule.Presence, mine []string) error
+}
+
+// Leases is what the agent needs of the store's leases.
+type Leases interface {
+	// Claim returns the previous lease if the store still has it, else a new
+	// one. While the machine's presence has a nonce that is not among mine, the
+	// error wraps schedule.ErrClaimed.
+	Claim(ctx context.Context, machine string, mine []string, previous int64, ttl time.Duration) (lease int64, err error)
+	// Renew keeps a lease; alive is false only when the store says it is gone.
+	Renew(ctx context.Context, lease int64) (alive bool, err error)
+	// End gives a lease up, with everything under it.
+	End(ctx context.Context, lease int64) error
+}
+
+// Config is what an agent is made of.
+type Config struct {
+	Machine schedule.Machine
+	BootID  string
+	Dir     string        // for the machine's records
+	TTL     time.Duration // of the machine's lease
+	Grace   time.Duration // how long the presence outlives an orderly stop of fleetd
+	Store   Store
+	Leases  Leases
+	Runner  Runner
+	// Ready returns why the machine should take no new units, nil if it should.
+	Ready func(context.Context) error
+	// HostStopping reports whether the host itself is going down, when the
+	// machine's units have been stopped already.
+	HostStopping func() bool
+	Log          *slog.Logger
+}
+
+// Agent runs one machine's units. Use New and Run once.
+type Agent struct {
+	Config
+	disk  *disk
+	inbox chan func() // run by the loop, which alone touches what follows
+
+	units     map[string]*work
+	dirty     map[string]bool
+	member    membership
+	observed  bool // the runner has told everything once
+	following bool // the placements are those of the store we know
+	frozen    string
+	lease     int64
+	stale     int64 // a lease to end once everything is reported under lease
+	reporting bool
+	presence  schedule.Presence // as last written under lease
+	ready     error
+	wake      time.Time // when something is due to be tried again
+
+	problem atomic.Pointer[string]
+	workers sync.WaitGroup
+}
+
+// work is what the loop knows of one unit.
+type work struct {
+	situation
+	busy     *action            // under way
+	cancel   context.CancelFunc // of the busy action
+	failure  string             // of the last try, for the user
+	tries    int
+	after    time.Time // not to be tried again before
+	reported unit.State
+	inStore  bool // a state of it is in the store, under the present lease
+}
+
+// New reads the machine's records.
+func New(c Config) (*Agent, error) {
+	d, err := openDisk(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	recs, err := d.records()
+	if err != nil {
+		return nil, err
+	}
+	member, err := d.membership()
+	if err != nil {
+		return nil, err
+	}
+	// Each start has a nonce of its own, so that a copy of this machine's disk
+	// made earlier is not taken for it.
+	member.Previous, member.Nonce = member.Nonce, randomNonce()
+	if err := d.saveMembership(member); err != nil {
+		return nil, err
+	}
+	a := &Agent{
+		Config: c, disk: d, member: member,
+		inbox: make(chan func()),
+		units: map[string]*work{}, dirty: map[string]bool{},
+	}
+	for name, rec := range recs {
+		w := a.unit(name)
+		w.rec = rec
+	}
+	a.setProblem("fleetd has not reached the store yet")
+	return a, nil
+}
+
+// KnownCluster is the ID of the cluster that this machine has been part of,
+// empty if of none.
+func (a *Agent) KnownCluster() string { return a.member.ClusterID }
+
+// Problem says why this machine is no part of the cluster at present; empty if
+// it is. It may be called from anywhere.
+func (a *Agent) Problem() string { return *a.problem.Load() }
+
+func (a *Agent) setProblem(p string) { a.problem.Store(&p) }
+
+// Run takes part in the cluster until ctx ends, and then leaves in order: the
+// units stay as they are.
+func (a *Agent) Run(ctx context.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	wg.Go(func() { a.observe(inner) })
+	wg.Go(func() { a.attend(inner) })
+	wg.Go(func() { a.probe(inner) })
+
+	a.loop(inner)
+	cancel()
+	wg.Wait()
+	a.workers.Wait()
+	return a.leave(context.WithoutCancel(ctx))
+}
+
+// loop is the only one that touches the agent's state. What happens elsewhere
+// comes in as functions to run here.
+func (a *Agent) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case fn := <-a.inbox:
+			fn()
+		case <-timer.C:
+		}
+		a.wake = time.Time{}
+		a.step(ctx, time.Now())
+		a.report(ctx)
+		if !a.wake.IsZero() {
+			timer.Reset(time.Until(a.wake))
+		}
+	}
+}
+
+// post runs fn in the loop, unless ctx ends first.
+func (a *Agent) post(ctx context.Context, fn func()) {
+	select {
+	case a.inbox <- fn:
+	case <-ctx.Done():
+	}
+}
+
+// wakeAt has the loop run again at t at the latest.
+func (a *Agent) wakeAt(t time.Time) {
+	if a.wake.IsZero() || t.Before(a.wake) {
+		a.wake = t
+	}
+}
+
+func (a *Agent) unit(name string) *work {
+	w := a.units[name]
+	if w == nil {
+		w = &work{situation: situation{boot: a.BootID, seen: Observed{Name: name}, rec: Record{Unit: name}}}
+		a.units[name] = w
+	}
+	a.dirty[name] = true
+	return w
+}
+
+// step starts whatever is next for every unit that something happened to.
+func (a *Agent) step(ctx context.Context, now time.Time) {
+	if !a.observed || !a.following || a.frozen != "" {
+		return
+	}
+	for name := range a.dirty {
+		w := a.units[name]
+		delete(a.dirty, name)
+		if w.busy != nil {
+			a.interrupt(w)
+			continue
+		}
+		act := decide(w.situation)
+		if act.verb == nothing {
+			w.tries = 0
+			continue
+		}
+		if now.Before(w.after) {
+			a.dirty[name] = true
+			a.wakeAt(w.after)
+			continue
+		}
+		a.begin(ctx, name, w, act)
+	}
+}
+
+// interrupt ends a start that is no longer wanted: a unit that takes long to
+// start, or hangs, must not keep its release or its new file waiting.
+func (a *Agent) interrupt(w *work) {
+	if w.busy.verb != start || w.place == nil {
+		return
+	}
+	p := w.place
+	if p.Order == schedule.Release || p.Target != unit.Launched || p.Hash != w.rec.Hash {
+		w.cancel()
+	}
+}
+
+// begin carries out one action in the background.
+func (a *Agent) begin(ctx context.Context, name string, w *work, act action) {
+	a.Log.Info("unit: "+string(act.verb), "unit", name, "reason", act.reason)
+	opctx, cancel := context.WithCancel(ctx)
+	w.busy, w.cancel = &act, cancel
+	s := w.situation
+	if s.place != nil {
+		p := *s.place
+		s.place = &p
+		w.rec = s.acting()
+	}
+	a.workers.Go(func() {
+		defer cancel()
+		done := a.perform(opctx, act.verb, s)
+		a.post(ctx, func() { a.finish(ctx, name, w, act, done) })
+	})
+}
+
+// finish takes in what an action came to.
+func (a *Agent) finish(ctx context.Context, name string, w *work, act action, o outcome) {
+	w.busy, w.cancel = nil, nil
+	a.dirty[name] = true
+	w.rec = o.rec
+	if o.seen != nil {
+		o.seen(&w.seen)
+	}
+	switch {
+	case o.err == nil:
+		w.failure, w.tries, w.after = "", 0, time.Time{}
+		if act.verb == forget {
+			w.rec = Record{Unit: name}
+		}
+	case errors.Is(o.err, context.Canceled):
+		// Interrupted: what is wanted now is decided anew.
+	default:
+		w.failure = o.err.Error()
+		w.tries++
+		w.after = time.Now().Add(backoff(w.tries))
+		a.Log.Error("unit: "+string(act.verb)+" failed", "unit", name, "err", o.err, "again in", backoff(w.tries))
+	}
+}
+
+// backoff is how long to wait before try n+1: from half a second to a minute.
+func backoff(n int) time.Duration {
+	return min(time.Minute, 250*time.Millisecond<<min(n, 10))
+}
+
+func (a *Agent) freeze(why string) {
+	if a.frozen != why {
+		a.Log.Error("frozen: this is not the store that this machine knew; keeping every unit, starting nothing", "why", why)
+	}
+	a.frozen = why
+	a.setProblem("frozen: " + why)
+}
+
+func (a *Agent) thaw() {
+	if a.frozen != "" {
+		a.Log.Warn("the store is right again", "was", a.frozen)
+	}
+	a.frozen = ""
+	a.setProblem("")
+	for name := range a.units {
+		a.dirty[name] = true
+	}
+}

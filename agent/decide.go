@@ -1,0 +1,145 @@
+package agent
+
+import "fleet/schedule"
+import "fleet/unit"
+
+// verb is the next thing to do about one unit.
+type verb string
+
+const (
+	nothing verb = ""
+	note    verb = "note"    // record the placement: what it asks for is so already
+	load    verb = "load"    // put its file in place
+	start   verb = "start"   // start it
+	stop    verb = "stop"    // stop it and keep it loaded
+	release verb = "release" // stop it, take its file away, confirm
+	forget  verb = "forget"  // drop the record of a release that was confirmed and done with
+)
+
+// action is a verb with the reason for it, for the log.
+type action struct {
+	verb   verb
+	reason string
+}
+
+// situation is everything that a decision about one unit is made from.
+type situation struct {
+	place *schedule.Placement // nil: the store has none
+	rec   Record              // zero: never acted on
+	seen  Observed            // zero: nothing of it on this machine
+	boot  string              // this boot of the machine
+}
+
+// decide returns the next step that brings what is seen to what is placed. It
+// stops a unit only because its placement says so: it is released, its target
+// was lowered, or its file changed. A placement that is missing stops nothing.
+func decide(s situation) action {
+	if s.place == nil {
+		if s.rec.Released != 0 {
+			return action{forget, "its release is confirmed"}
+		}
+		return action{}
+	}
+	switch s.place.Order {
+	case schedule.Release:
+		if s.rec.Released == s.place.Generation {
+			return action{}
+		}
+		return action{release, s.place.Reason}
+	case schedule.Held:
+		return decideHeld(s)
+	default:
+		return decideRun(s)
+	}
+}
+
+// decideHeld keeps what runs running and starts nothing: the unit may long
+// have been started elsewhere. A target that was lowered is followed.
+func decideHeld(s situation) action {
+	switch {
+	case s.lowered() && s.seen.active():
+		return action{stop, "its target state was lowered to loaded"}
+	case s.rec.Generation != 0 && s.rec.Generation != s.place.Generation && s.lowered():
+		return action{note, "nothing of it runs"}
+	}
+	return action{}
+}
+
+func decideRun(s situation) action {
+	p := s.place
+	switch {
+	case s.seen.Hash != p.Hash && s.seen.Hash != "" && s.seen.active():
+		return action{stop, "its file changed"}
+	case s.seen.Hash != p.Hash:
+		return action{load, "placed here: " + p.Reason}
+	case p.Target == unit.Launched:
+		return s.decideLaunched()
+	case s.lowered() && s.seen.active():
+		return action{stop, "its target state was lowered to loaded"}
+	case s.rec.Generation != p.Generation || s.rec.Target != p.Target:
+		return action{note, "its file is in place"}
+	}
+	return action{}
+}
+
+// decideLaunched starts a unit once for each generation. What it does after
+// that is between its file and systemd. A unit that this machine has started
+// from this very file in this boot, and that is active still, is adopted.
+func (s situation) decideLaunched() action {
+	st := s.rec.Started
+	began := st != nil && st.Hash == s.place.Hash && st.BootID == s.boot
+	switch {
+	case !began:
+		return action{start, "its target state is launched"}
+	case !st.Done:
+		return action{start, "an earlier start was not seen to its end"}
+	case st.Generation == s.place.Generation:
+		if s.rec.Generation != s.place.Generation || s.rec.Released != 0 {
+			return action{note, "it was started before"}
+		}
+		return action{}
+	case s.seen.active():
+		return action{note, "it runs already"}
+	}
+	return action{start, "its target state is launched anew"}
+}
+
+// lowered reports whether this machine was last asked to launch the unit and
+// no longer is.
+func (s situation) lowered() bool {
+	return s.rec.Target == unit.Launched && s.place.Target != unit.Launched
+}
+
+func (o Observed) active() bool {
+	st := unit.State{ActiveState: o.ActiveState}
+	return st.Active()
+}
+
+// state is what is reported of the unit. failure is what kept the machine from
+// doing what the placement asks, if anything did.
+func (s situation) state(machine, failure string) unit.State {
+	st := unit.State{
+		Name: s.seen.Name, MachineID: machine, Hash: s.seen.Hash,
+		LoadState: s.seen.LoadState, ActiveState: s.seen.ActiveState, SubState: s.seen.SubState,
+		Generation: s.rec.Generation, Reached: unit.Inactive, Failure: failure,
+	}
+	if st.LoadState == "" {
+		st.LoadState, st.ActiveState, st.SubState = "not-found", "inactive", "dead"
+	}
+	switch {
+	case s.place == nil && s.rec.Generation == 0:
+		st.Orphaned = s.seen.Hash != ""
+	case s.rec.Released != 0:
+		st.Generation, st.Released = s.rec.Released, true
+	case s.seen.Hash == s.rec.Hash && s.rec.Hash != "":
+		st.Reached = unit.Loaded
+		if b := s.rec.Started; b != nil && b.Done && b.Generation == s.rec.Generation {
+			if b.Failure == "" || s.seen.ActiveState == "active" {
+				st.Reached = unit.Launched
+			} else if failure == "" {
+				st.Failure = b.Failure
+			}
+		}
+	}
+	return st
+}

@@ -1,0 +1,187 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"fleet/schedule"
+	"fleet/unit"
+)
+
+// observe takes in what the runner sees, for as long as ctx lasts.
+func (a *Agent) observe(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := a.Runner.Observe(ctx, func(o Observation) {
+			a.post(ctx, func() { a.see(o) })
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		a.Log.Warn("can't see the machine's units", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+func (a *Agent) see(o Observation) {
+	if o.All {
+		a.observed = true
+		there := map[string]bool{}
+		for _, s := range o.Units {
+			there[s.Name] = true
+		}
+		for name, w := range a.units {
+			if !there[name] && w.busy == nil && w.seen.Hash != "" {
+				w.seen = Observed{Name: name}
+				a.dirty[name] = true
+			}
+		}
+	}
+	for _, s := range o.Units {
+		a.unit(s.Name).seen = s
+	}
+}
+
+// probe asks now and then whether the machine is fit for new units.
+func (a *Agent) probe(ctx context.Context) {
+	if a.Ready == nil {
+		return
+	}
+	for {
+		try, cancel := context.WithTimeout(ctx, a.TTL)
+		err := a.Ready(try)
+		cancel()
+		a.post(ctx, func() { a.ready = err })
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(a.TTL / 2):
+		}
+	}
+}
+
+// report writes what has changed since the last report, in one batch at a
+// time, and last of all that the machine is there.
+func (a *Agent) report(ctx context.Context) {
+	if a.reporting || a.lease == 0 || !a.observed || !a.following {
+		return
+	}
+	lease, batch := a.lease, a.unreported()
+	p := a.present()
+	if len(batch) == 0 && p == a.presence {
+		a.forgetUnits()
+		return
+	}
+	changes := make([]schedule.Change, 0, len(batch)+1)
+	if a.presence.MachineID == "" {
+		changes = append(changes, schedule.Change{Machine: &a.Machine})
+	}
+	for name, st := range batch {
+		changes = append(changes, schedule.Change{State: &st, Deleted: a.units[name].gone()})
+	}
+	stale, nonces := a.stale, a.member.nonces()
+	announce := p != a.presence
+	a.reporting = true
+	a.workers.Go(func() {
+		err := a.send(ctx, lease, changes, p, announce, stale, nonces)
+		a.post(ctx, func() {
+			a.reporting = false
+			if a.sent(lease, batch, p, err); err == nil && stale != 0 {
+				a.stale, a.member.Grace = 0, 0
+			}
+		})
+	})
+}
+
+func (a *Agent) send(ctx context.Context, lease int64, changes []schedule.Change, p schedule.Presence, announce bool, stale int64, nonces []string) error {
+	ctx, cancel := context.WithTimeout(ctx, a.TTL)
+	defer cancel()
+	if err := a.Store.Report(ctx, lease, changes); err != nil {
+		return err
+	}
+	if announce {
+		if err := a.Store.Present(ctx, lease, p, nonces); err != nil {
+			return err
+		}
+	}
+	if stale != 0 {
+		return a.Leases.End(ctx, stale)
+	}
+	return nil
+}
+
+// sent takes in what became of a report.
+func (a *Agent) sent(lease int64, batch map[string]unit.State, p schedule.Presence, err error) {
+	if lease != a.lease {
+		return // everything is reported anew under another lease
+	}
+	if err != nil {
+		a.Log.Warn("report not written", "err", err)
+		if errors.Is(err, schedule.ErrClaimed) {
+			a.setProblem(err.Error())
+		}
+		a.wakeAt(time.Now().Add(time.Second))
+		return
+	}
+	a.presence = p
+	for name, st := range batch {
+		w := a.units[name]
+		if w.gone() {
+			w.inStore = false
+			continue
+		}
+		w.reported, w.inStore = st, true
+	}
+}
+
+// present is what this machine's presence should say.
+func (a *Agent) present() schedule.Presence {
+	p := schedule.Presence{MachineID: a.Machine.ID, BootID: a.BootID, Nonce: a.member.Nonce, Ready: true}
+	switch {
+	case a.frozen != "":
+		p.Ready, p.Problem = false, a.frozen
+	case a.ready != nil:
+		p.Ready, p.Problem = false, a.ready.Error()
+	}
+	return p
+}
+
+// unreported returns the states that the store does not have yet.
+func (a *Agent) unreported() map[string]unit.State {
+	batch := map[string]unit.State{}
+	for name, w := range a.units {
+		st := w.state(a.Machine.ID, w.failure)
+		if w.busy != nil && w.busy.verb != note {
+			st.Reached = unit.Inactive
+		}
+		if w.gone() {
+			if w.inStore {
+				batch[name] = st
+			}
+			continue
+		}
+		if !w.inStore || st != w.reported {
+			batch[name] = st
+		}
+	}
+	return batch
+}
+
+// gone reports whether there is nothing to tell of the unit: not placed here,
+// not acted on, not seen.
+func (w *work) gone() bool {
+	return w.place == nil && w.rec.Generation == 0 && w.seen.Hash == "" && !w.seen.active() && w.busy == nil
+}
+
+// forgetUnits drops what the loop knew of units that are gone.
+func (a *Agent) forgetUnits() {
+	for name, w := range a.units {
+		if w.gone() && !w.inStore {
+			delete(a.units, name)
+			delete(a.dirty, name)
+		}
+	}
+}

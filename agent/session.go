@@ -1,0 +1,286 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"fleet/schedule"
+)
+
+const (
+	retryMin = 200 * time.Millisecond
+	retryMax = 5 * time.Second
+)
+
+// attend keeps this machine in the cluster for as long as ctx lasts: one
+// session after the other, each until the store can't be followed any more.
+func (a *Agent) attend(ctx context.Context) {
+	pause := retryMin
+	for {
+		began := time.Now()
+		err := a.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > a.TTL {
+			pause = retryMin
+		}
+		a.Log.Warn("not following the store; the units stay as they are", "err", err, "again in", pause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, retryMax)
+	}
+}
+
+// session makes sure of the store, claims the machine's lease and follows the
+// machine's placements until something ends that.
+func (a *Agent) session(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer a.post(ctx, func() { a.following = false })
+
+	if err := a.greet(ctx); err != nil {
+		return err
+	}
+	lease, err := a.claim(ctx)
+	if err != nil {
+		return err
+	}
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		cancel(a.keep(ctx, lease))
+	}()
+	err = a.Store.Placements(ctx, a.Machine.ID, func(u schedule.Update) error {
+		a.post(ctx, func() { a.take(u) })
+		return ctx.Err()
+	})
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	cancel(nil)
+	<-kept
+	return err
+}
+
+// greet checks that the store is the one that this machine knows.
+func (a *Agent) greet(ctx context.Context) error {
+	var known membership
+	if !a.ask(ctx, func() { known = a.member }) {
+		return ctx.Err()
+	}
+	try, cancel := context.WithTimeout(ctx, a.TTL)
+	defer cancel()
+	id, revision, err := a.Store.Identity(try, known.ClusterID)
+	var wrong string
+	switch {
+	case errors.Is(err, schedule.ErrForgotten):
+		wrong = err.Error()
+	case err != nil:
+		a.ask(ctx, func() {
+			if a.frozen == "" {
+				a.setProblem(fmt.Sprintf("fleetd can't reach the store: %v", err))
+			}
+		})
+		return err
+	case known.ClusterID != "" && known.ClusterID != id:
+		wrong = fmt.Sprintf("the store holds cluster %s, this machine belongs to cluster %s", id, known.ClusterID)
+	case revision < known.Revision:
+		wrong = fmt.Sprintf("the store is at revision %d, this machine has seen revision %d", revision, known.Revision)
+	}
+	var saved error
+	a.ask(ctx, func() {
+		if wrong != "" {
+			a.freeze(wrong)
+			return
+		}
+		a.member.ClusterID, a.member.Revision = id, max(revision, a.member.Revision)
+		saved = a.disk.saveMembership(a.member)
+	})
+	if wrong != "" {
+		return errors.New(wrong)
+	}
+	return saved
+}
+
+// claim gets the machine's lease: the one it had, as long as the store has it.
+func (a *Agent) claim(ctx context.Context) (int64, error) {
+	var m membership
+	if !a.ask(ctx, func() { m = a.member }) {
+		return 0, ctx.Err()
+	}
+	try, cancel := context.WithTimeout(ctx, a.TTL)
+	defer cancel()
+	lease, err := a.Leases.Claim(try, a.Machine.ID, m.nonces(), m.Lease, a.TTL)
+	if err != nil {
+		a.ask(ctx, func() { a.setProblem(err.Error()) })
+		return 0, err
+	}
+	a.ask(ctx, func() { err = a.join(lease) })
+	return lease, err
+}
+
+// join takes the lease up: everything is reported under it before presence is.
+func (a *Agent) join(lease int64) error {
+	a.setProblem(a.frozen)
+	if a.lease == lease {
+		return nil
+	}
+	a.Log.Info("this machine's lease", "lease", lease, "resumed", a.member.Lease == lease)
+	a.lease, a.stale = lease, a.member.Grace
+	a.presence = schedule.Presence{}
+	for name, w := range a.units {
+		w.inStore = false
+		a.dirty[name] = true
+	}
+	a.member.Lease = lease
+	return a.disk.saveMembership(a.member)
+}
+
+// keep renews the lease until the store says that it is gone. Silence proves
+// nothing: it goes on asking.
+func (a *Agent) keep(ctx context.Context, lease int64) error {
+	tick := time.NewTicker(a.TTL / 4)
+	defer tick.Stop()
+	for {
+		try, cancel := context.WithTimeout(ctx, a.TTL/2)
+		alive, err := a.Leases.Renew(try, lease)
+		cancel()
+		if err == nil && !alive {
+			a.post(ctx, func() { a.lease = 0 })
+			return schedule.ErrLeaseGone
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// take takes in what the store says of this machine's placements.
+func (a *Agent) take(u schedule.Update) {
+	if u.Snapshot {
+		for _, w := range a.units {
+			w.place = nil
+		}
+		a.following = true
+	}
+	for _, c := range u.Changes {
+		switch {
+		case c.Placement != nil && c.Deleted:
+			a.unit(c.Placement.Unit).place = nil
+		case c.Placement != nil:
+			a.unit(c.Placement.Unit).place = c.Placement
+		case c.State != nil && u.Snapshot:
+			// An earlier self reported it: it is to be replaced or deleted.
+			w := a.unit(c.State.Name)
+			w.inStore = true
+		}
+	}
+	a.member.Revision = max(a.member.Revision, u.Revision)
+	a.checkPlacements()
+	if u.Snapshot {
+		for name := range a.units {
+			a.dirty[name] = true
+		}
+	}
+}
+
+// checkPlacements freezes while the store lacks a placement that this machine
+// acted on, or shows an older one, and thaws when it no longer does.
+func (a *Agent) checkPlacements() {
+	for name, w := range a.units {
+		if why := w.unknownPast(); why != "" {
+			a.freeze(fmt.Sprintf("%s: %s", name, why))
+			return
+		}
+	}
+	a.thaw()
+}
+
+// unknownPast says in what the store's placement is not what this machine has
+// acted on already; empty if it is in nothing.
+func (s situation) unknownPast() string {
+	switch {
+	case s.rec.Generation == 0:
+		return ""
+	case s.place == nil && s.rec.Released == 0:
+		return fmt.Sprintf("the store lacks the placement of generation %d that this machine acts on", s.rec.Generation)
+	case s.place != nil && s.place.Generation < s.rec.Generation:
+		return fmt.Sprintf("the store shows the placement of generation %d, this machine acts on generation %d",
+			s.place.Generation, s.rec.Generation)
+	}
+	return ""
+}
+
+// leave ends this machine's part in order. The host staying up, its units run
+// on and its presence outlives fleetd by the grace period; the host going
+// down, its units have been stopped and may start elsewhere at once.
+func (a *Agent) leave(ctx context.Context) error {
+	if a.lease == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.TTL)
+	defer cancel()
+	if a.HostStopping != nil && a.HostStopping() {
+		a.Log.Info("the host is going down: handing its units over")
+		return a.Leases.End(ctx, a.lease)
+	}
+	if a.Grace <= a.TTL {
+		return nil // the lease lasts as long by itself
+	}
+	grace, err := a.Leases.Claim(ctx, a.Machine.ID, a.member.nonces(), 0, a.Grace)
+	if err != nil {
+		return fmt.Errorf("leave in order: %w", err)
+	}
+	old := a.lease
+	a.member.Lease, a.member.Grace = 0, grace
+	if err := a.disk.saveMembership(a.member); err != nil {
+		return err
+	}
+	var changes []schedule.Change
+	for _, w := range a.units {
+		if w.inStore {
+			st := w.reported
+			changes = append(changes, schedule.Change{State: &st})
+		}
+	}
+	if err := a.Store.Report(ctx, grace, changes); err != nil {
+		return fmt.Errorf("leave in order: %w", err)
+	}
+	p := a.presence
+	if p.MachineID != "" {
+		if err := a.Store.Present(ctx, grace, p, a.member.nonces()); err != nil {
+			return fmt.Errorf("leave in order: %w", err)
+		}
+	}
+	return a.Leases.End(ctx, old)
+}
+
+func (m membership) nonces() []string { return []string{m.Nonce, m.Previous} }
+
+// ask runs fn in the loop and waits for it; false means that ctx ended first.
+func (a *Agent) ask(ctx context.Context, fn func()) bool {
+	done := make(chan struct{})
+	a.post(ctx, func() { fn(); close(done) })
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func randomNonce() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails, by its contract
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,48 @@
+package engine
+
+import (
+	"context"
+	"time"
+)
+
+// contact is the engine's unbroken contact with the store. A machine's absence
+// proves its death only to one who has heard from the store all along: after a
+// gap the store may have let leases run out that were never given the chance
+// to be renewed, and a full TTL passes before anything is evicted.
+type contact struct {
+	ttl   time.Duration
+	since time.Time // when the unbroken contact began; zero: there is none
+	last  time.Time // the sending of the last question that was answered
+}
+
+// answered takes in an answer to a question sent at t.
+func (c *contact) answered(t time.Time) {
+	if c.since.IsZero() || t.Sub(c.last) > c.ttl/4 {
+		c.since = t
+	}
+	c.last = t
+}
+
+// proven is the time from which absence proves death.
+func (c *contact) proven(now time.Time) time.Time {
+	if c.since.IsZero() || now.Sub(c.last) > c.ttl/4 {
+		return now.Add(c.ttl) // in a gap: counted from its end, which is yet to come
+	}
+	return c.since.Add(c.ttl)
+}
+
+// ping asks the store often enough to notice every gap.
+func (e *Engine) ping(ctx context.Context) {
+	for {
+		sent := time.Now()
+		try, cancel := context.WithTimeout(ctx, e.TTL/4)
+		err := e.Store.Ping(try)
+		cancel()
+		if err == nil {
+			e.post(ctx, func() { e.contact.answered(sent) })
+		}
+		if !wait(ctx, e.TTL/10) {
+			return
+		}
+	}
+}

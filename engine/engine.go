@@ -1,0 +1,307 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"fleet/schedule"
+)
+
+// Store is what the engine reads and writes.
+type Store interface {
+	// Follow calls fn with a snapshot and then with every change, until ctx
+	// ends, fn fails, or the store can't be followed any more.
+	Follow(ctx context.Context, fn func(schedule.Update) error) error
+	// Ping returns when the store has given a linearizable answer.
+	Ping(ctx context.Context) error
+	// Apply writes decisions, each whole or not at all, under the term, and
+	// returns those whose conditions no longer held. An error ends the term.
+	Apply(ctx context.Context, term int64, d []schedule.Decision) (refused []schedule.Decision, err error)
+	// CollectFiles deletes, under the term, unit files that nothing refers to.
+	CollectFiles(ctx context.Context, term int64) (int, error)
+}
+
+// Elections decides who leads.
+type Elections interface {
+	// Seat waits for a place among those who may lead and runs fn while it is held.
+	Seat(ctx context.Context, self string, ttl time.Duration, fn func(context.Context) error) error
+	// Lead waits until nobody leads and runs fn as the leader; fn's context ends
+	// when leadership is lost, and leadership when fn returns.
+	Lead(ctx context.Context, self string, ttl time.Duration, fn func(ctx context.Context, term int64) error) error
+}
+
+// Config is what an engine is made of.
+type Config struct {
+	Self      string        // names this engine, for people
+	TTL       time.Duration // of the machines' leases; the leader's is half of it
+	Store     Store
+	Elections Elections
+	Log       *slog.Logger
+}
+
+// Engine takes part in leading the cluster. Use New and Run once.
+type Engine struct {
+	Config
+	inbox chan func() // run by the loop, which alone touches what follows
+
+	model    *schedule.Cluster
+	known    bool  // the model holds a snapshot
+	term     int64 // 0: not leading
+	lost     context.CancelCauseFunc
+	applying bool
+	due      time.Time // when to plan; zero: nothing to plan
+	first    time.Time // when the oldest unplanned change came
+	contact  contact
+}
+
+const (
+	quiet    = 3 * time.Millisecond // a burst is over when nothing came for this long
+	patience = time.Second          // a burst is planned at this age even so
+)
+
+// New returns an engine that has not begun.
+func New(c Config) *Engine {
+	return &Engine{Config: c, inbox: make(chan func()), contact: contact{ttl: c.TTL}}
+}
+
+// leaderTTL is the lease of seats and of the leader's key. It is shorter than
+// a machine's, so that when the leader's own machine is lost the next leader
+// is there before its units are due.
+func (e *Engine) leaderTTL() time.Duration { return max(e.TTL/2, time.Second) }
+
+// Run takes part until ctx ends.
+func (e *Engine) Run(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := e.Elections.Seat(ctx, e.Self, e.leaderTTL(), e.seated)
+		if ctx.Err() != nil {
+			return
+		}
+		e.Log.Warn("lost the seat among those who may lead", "err", err)
+		wait(ctx, time.Second)
+	}
+}
+
+// seated follows the store and campaigns for as long as the seat is held.
+func (e *Engine) seated(ctx context.Context) error {
+	e.model, e.known, e.term, e.due = schedule.NewCluster(), false, 0, time.Time{}
+	e.contact = contact{ttl: e.TTL}
+	var wg sync.WaitGroup
+	wg.Go(func() { e.follow(ctx) })
+	wg.Go(func() { e.ping(ctx) })
+	wg.Go(func() { e.campaign(ctx) })
+	wg.Go(func() { e.collect(ctx) })
+	e.loop(ctx)
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// loop is the only one that touches the engine's state.
+func (e *Engine) loop(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case fn := <-e.inbox:
+			fn()
+		case <-timer.C:
+		}
+		now := time.Now()
+		e.plan(ctx, now)
+		timer.Reset(e.next(now))
+	}
+}
+
+// next is how long the loop may sleep.
+func (e *Engine) next(now time.Time) time.Duration {
+	sleep := time.Hour
+	if !e.due.IsZero() {
+		sleep = e.due.Sub(now)
+	}
+	if t, ok := e.model.Wake(); ok && e.leading() {
+		sleep = min(sleep, t.Sub(now))
+	}
+	return max(sleep, 0)
+}
+
+// leading reports whether this engine leads and its model has caught up with
+// the term: before that it might decide from a past that others have changed.
+func (e *Engine) leading() bool {
+	return e.term != 0 && e.known && e.model.Revision() >= e.term && !e.applying
+}
+
+// plan has the model planned and the decisions written when they are due.
+func (e *Engine) plan(ctx context.Context, now time.Time) {
+	if !e.leading() {
+		return
+	}
+	if t, ok := e.model.Wake(); ok && !t.After(now) && e.due.IsZero() {
+		e.due = now
+	}
+	if e.due.IsZero() || now.Before(e.due) {
+		return
+	}
+	e.due, e.first = time.Time{}, time.Time{}
+	e.model.HoldEvictions(e.contact.proven(now))
+	decisions := e.model.Plan(now)
+	if len(decisions) == 0 {
+		return
+	}
+	e.apply(ctx, decisions)
+}
+
+func (e *Engine) apply(ctx context.Context, decisions []schedule.Decision) {
+	for _, d := range decisions {
+		e.Log.Info("decided", "units", names(d), "reason", d.Reason)
+	}
+	term, lost := e.term, e.lost
+	e.applying = true
+	go func() {
+		try, cancel := context.WithTimeout(ctx, e.leaderTTL())
+		refused, err := e.Store.Apply(try, term, decisions)
+		cancel()
+		e.post(ctx, func() {
+			e.applying = false
+			for _, d := range refused {
+				e.Log.Info("refused: the store has moved on", "units", names(d))
+				e.model.Retry(d)
+			}
+			if err != nil && e.term == term {
+				// What was written is unknown: only a new term and a fresh snapshot
+				// make sure that a late write fails.
+				lost(err)
+				e.term, e.known = 0, false
+			}
+			e.touched(time.Now())
+		})
+	}()
+}
+
+// touched notes that something may be to plan: once a burst is over, or is old.
+func (e *Engine) touched(now time.Time) {
+	if e.first.IsZero() {
+		e.first = now
+	}
+	e.due = now.Add(quiet)
+	if oldest := e.first.Add(patience); e.due.After(oldest) {
+		e.due = oldest
+	}
+}
+
+func (e *Engine) post(ctx context.Context, fn func()) {
+	select {
+	case e.inbox <- fn:
+	case <-ctx.Done():
+	}
+}
+
+// follow feeds the model for as long as ctx lasts.
+func (e *Engine) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := e.Store.Follow(ctx, func(u schedule.Update) error {
+			again := false
+			done := make(chan struct{})
+			e.post(ctx, func() {
+				defer close(done)
+				e.model.Apply(u)
+				e.known = e.known || u.Snapshot
+				again = !e.known
+				if u.Snapshot || len(u.Changes) > 0 {
+					e.touched(time.Now())
+				}
+			})
+			select {
+			case <-done:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if again {
+				return errStale
+			}
+			return nil
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if !errors.Is(err, errStale) {
+			e.Log.Warn("not following the store", "err", err)
+			e.post(ctx, func() { e.known = false })
+			wait(ctx, 300*time.Millisecond)
+		}
+	}
+}
+
+// errStale: the model was given up and needs a new snapshot.
+var errStale = errors.New("the model is stale")
+
+// campaign leads whenever it can.
+func (e *Engine) campaign(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := e.Elections.Lead(ctx, e.Self, e.leaderTTL(), func(lead context.Context, term int64) error {
+			lead, lost := context.WithCancelCause(lead)
+			defer lost(nil)
+			e.post(lead, func() {
+				e.Log.Info("leading", "term", term)
+				e.term, e.lost = term, lost
+				e.touched(time.Now())
+			})
+			<-lead.Done()
+			return context.Cause(lead)
+		})
+		e.post(ctx, func() { e.term = 0 })
+		if ctx.Err() != nil {
+			return
+		}
+		e.Log.Warn("not leading any more", "err", err)
+		wait(ctx, 200*time.Millisecond)
+	}
+}
+
+// collect has unused unit files deleted now and then while leading.
+func (e *Engine) collect(ctx context.Context) {
+	for wait(ctx, 10*time.Minute) {
+		var term int64
+		got := make(chan struct{})
+		e.post(ctx, func() { term = e.term; close(got) })
+		select {
+		case <-got:
+		case <-ctx.Done():
+			return
+		}
+		if term == 0 {
+			continue
+		}
+		n, err := e.Store.CollectFiles(ctx, term)
+		if err != nil {
+			e.Log.Warn("unused unit files not collected", "err", err)
+		} else if n > 0 {
+			e.Log.Info("unused unit files deleted", "count", n)
+		}
+	}
+}
+
+func names(d schedule.Decision) []string {
+	var out []string
+	for _, w := range d.Writes {
+		verb := string(w.Placement.Order)
+		if w.Delete {
+			verb = "delete"
+		}
+		out = append(out, verb+" "+w.Placement.Unit+" on "+w.Placement.MachineID)
+	}
+	return out
+}
+
+// wait sleeps for d; false means that ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

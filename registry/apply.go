@@ -1,0 +1,125 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"fleet/schedule"
+)
+
+// inFlight is how many transactions of one Apply are under way at once.
+const inFlight = 4
+
+// ErrTermOver: another engine leads, or none.
+var ErrTermOver = errors.New("this engine's term is over")
+
+// Apply writes decisions, each whole or not at all, and only under the term
+// and if everything that it was made from still holds. It returns those that
+// were refused, to be planned anew. After an error nothing is known about the
+// others: the caller gives up the term, so that a late write can only fail.
+func (r *Registry) Apply(ctx context.Context, term int64, decisions []schedule.Decision) (refused []schedule.Decision, err error) {
+	var (
+		mu    sync.Mutex
+		wg    sync.WaitGroup
+		slots = make(chan struct{}, inFlight)
+	)
+	for _, batch := range batches(decisions) {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			no, e := r.applyBatch(ctx, term, batch)
+			mu.Lock()
+			defer mu.Unlock()
+			refused = append(refused, no...)
+			if e != nil && err == nil {
+				err = e
+			}
+		})
+	}
+	wg.Wait()
+	return refused, err
+}
+
+// batches splits decisions into runs that each fit one transaction.
+func batches(decisions []schedule.Decision) [][]schedule.Decision {
+	var out [][]schedule.Decision
+	start, size := 0, 0
+	for i, d := range decisions {
+		n := max(conditions(d), len(d.Writes))
+		if i > start && size+n > MaxOps-1 { // one for the term
+			out = append(out, decisions[start:i])
+			start, size = i, 0
+		}
+		size += n
+	}
+	if start < len(decisions) {
+		out = append(out, decisions[start:])
+	}
+	return out
+}
+
+func conditions(d schedule.Decision) int { return len(d.Writes) + len(d.Units) + len(d.Gone) }
+
+// applyBatch writes the batch in one transaction. When one stale decision
+// makes it fail, each is tried alone.
+func (r *Registry) applyBatch(ctx context.Context, term int64, batch []schedule.Decision) ([]schedule.Decision, error) {
+	ok, err := r.commit(ctx, term, batch)
+	if err != nil || ok {
+		return nil, err
+	}
+	if len(batch) == 1 {
+		return batch, nil
+	}
+	var refused []schedule.Decision
+	for i := range batch {
+		ok, err := r.commit(ctx, term, batch[i:i+1])
+		if err != nil {
+			return refused, err
+		}
+		if !ok {
+			refused = append(refused, batch[i])
+		}
+	}
+	return refused, nil
+}
+
+func (r *Registry) commit(ctx context.Context, term int64, batch []schedule.Decision) (bool, error) {
+	t := Txn{
+		If:   []Cond{r.holdsTerm(term)},
+		Else: []Op{{Get: r.keys.leader()}},
+	}
+	for _, d := range batch {
+		r.addDecision(&t, d)
+	}
+	res, err := r.kv.Txn(ctx, t)
+	if err != nil {
+		return false, fmt.Errorf("write %d decisions: %w", len(batch), err)
+	}
+	if res.Succeeded {
+		return true, nil
+	}
+	if leader := res.Pairs[0]; len(leader) == 0 || leader[0].CreateRevision != term {
+		return false, ErrTermOver
+	}
+	return false, nil
+}
+
+func (r *Registry) addDecision(t *Txn, d schedule.Decision) {
+	for name, rev := range d.Units {
+		t.If = append(t.If, Cond{Key: r.keys.unit(name), Rel: Equal, Value: rev})
+	}
+	for _, id := range d.Gone {
+		t.If = append(t.If, Cond{Key: r.keys.alive(id), Create: true, Rel: Equal, Value: 0})
+	}
+	for _, w := range d.Writes {
+		key := r.keys.place(w.Placement.MachineID, w.Placement.Unit)
+		t.If = append(t.If, Cond{Key: key, Rel: Equal, Value: w.Revision})
+		if w.Delete {
+			t.Then = append(t.Then, Op{Delete: key})
+		} else {
+			t.Then = append(t.Then, Op{Put: key, Value: encode(w.Placement)})
+		}
+	}
+}
