@@ -6,6 +6,7 @@ GO = $(eval GO := $(shell .ci/find-go))$(or $(GO),$(error no suitable Go))
 # With the tools that Go calls by name. The race detector is all that needs C.
 go = PATH="$(dir $(GO)):$$PATH" $(GO)
 
+VERSION = $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
 MACHINE_TIMEOUT ?= 40m
 
@@ -21,7 +22,7 @@ help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build static binaries into bin/
-	CGO_ENABLED=0 $(go) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/... ./examples/hello
+	CGO_ENABLED=0 $(go) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/... ./examples/hello
 
 verify: fmt vet tidy race ## check format, code, dependencies; race tests of everything that needs no machines
 
