@@ -39,6 +39,7 @@ func rooms() map[string][]string {
 		"api/ui":             {},
 		"fleetctl":           {"api", "schedule", "unit"},
 		"packaging":          {},
+		"examples":           {},
 		"examples/hello":     {},
 		"functional":         anyRoom(),
 		"functional/sandbox": {"packaging"},
