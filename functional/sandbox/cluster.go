@@ -102,7 +102,7 @@ func (c *Cluster) Gateway() netip.Addr { return c.state.Gateway }
 // Subnet is the bridge's.
 func (c *Cluster) Subnet() netip.Prefix { return c.state.Config.Subnet }
 
-// Endpoints are the client URLs of the store.
+// Endpoints are the client URLs of the store, if there is one.
 func (c *Cluster) Endpoints() []string {
 	if c.state.Config.Store == StoreExternal {
 		return []string{clientURL(c.state.Gateway.String())}
@@ -164,6 +164,9 @@ func (c *Cluster) Add(ctx context.Context) (*Machine, error) {
 		return nil, err
 	}
 	c.state.Machines = now.Machines
+	if len(c.state.Machines) == maxMachines {
+		return nil, fmt.Errorf("sandbox %q has %d machines already: there can be no more", cfg.Name, maxMachines)
+	}
 	s, err := c.make(len(c.state.Machines) + 1)
 	if err != nil {
 		return nil, err
@@ -191,7 +194,10 @@ func (c *Cluster) up(ctx context.Context, cfg Config) error {
 		return err
 	}
 	c.state = state{Config: cfg, Gateway: gateway}
-	if cfg.Store == StoreEmbedded {
+	for i := 1; cfg.Metadata != nil && i <= maxMachines; i++ {
+		c.state.Metadata = append(c.state.Metadata, cfg.Metadata(i))
+	}
+	if cfg.Store == StoreEmbedded && cfg.Bin != "" {
 		for i := range memberCount(cfg.Machines) {
 			ip, err := nth(cfg.Subnet, i+2)
 			if err != nil {
@@ -304,7 +310,11 @@ func (c *Cluster) rootSpec(i int, s machineState) rootSpec {
 			"/usr/bin/fleetd":   filepath.Join(cfg.Bin, "fleetd"),
 			"/usr/bin/fleetctl": filepath.Join(cfg.Bin, "fleetctl"),
 		}
-		spec.files["/etc/fleet/fleet.conf"] = fleetConf(cfg, i, s.IP.String(), c.state.Members, c.state.Gateway.String())
+		var metadata map[string]string
+		if len(c.state.Metadata) > 0 {
+			metadata = c.state.Metadata[i-1]
+		}
+		spec.files["/etc/fleet/fleet.conf"] = fleetConf(i, s.IP.String(), metadata, c.state.Members, c.state.Gateway.String(), cfg.ExtraConf)
 	}
 	maps.Copy(spec.files, cfg.Files)
 	return spec

@@ -47,7 +47,8 @@ type Config struct {
 	// machine m1 the second. Default: the first free one of 10.99.0.0/24,
 	// 10.100.0.0/24, …
 	Subnet netip.Prefix
-	// Metadata gives machine i (from 1) its fleet metadata. Nil for none.
+	// Metadata gives machine i (from 1) its fleet metadata, always the same. Nil
+	// for none.
 	Metadata func(i int) map[string]string `json:"-"`
 	// ExtraConf is appended to every machine's /etc/fleet/fleet.conf.
 	ExtraConf string

@@ -84,15 +84,12 @@ func TestSubnets(t *testing.T) {
 }
 
 func TestFleetConf(t *testing.T) {
-	cfg := Config{
-		Metadata:  func(i int) map[string]string { return map[string]string{"region": "eu", "az": "a"} },
-		ExtraConf: "agent_ttl=5s",
-	}
+	metadata := map[string]string{"region": "eu", "az": "a"}
 	members := []string{"10.99.0.2", "10.99.0.3", "10.99.0.4"}
 	for _, c := range []struct {
 		name, got, want string
 	}{
-		{"member", fleetConf(cfg, 2, "10.99.0.3", members, "10.99.0.1"), `public_ip=10.99.0.3
+		{"member", fleetConf(2, "10.99.0.3", metadata, members, "10.99.0.1", "agent_ttl=5s"), `public_ip=10.99.0.3
 metadata=az=a,region=eu
 etcd_initial_cluster=m1=http://10.99.0.2:2380,m2=http://10.99.0.3:2380,m3=http://10.99.0.4:2380
 etcd_name=m2
@@ -100,10 +97,10 @@ etcd_listen_client_urls=http://10.99.0.3:2379
 etcd_listen_peer_urls=http://10.99.0.3:2380
 agent_ttl=5s
 `},
-		{"beyond the members", fleetConf(Config{}, 4, "10.99.0.5", members, "10.99.0.1"), `public_ip=10.99.0.5
+		{"beyond the members", fleetConf(4, "10.99.0.5", nil, members, "10.99.0.1", ""), `public_ip=10.99.0.5
 etcd_servers=http://10.99.0.2:2379,http://10.99.0.3:2379,http://10.99.0.4:2379
 `},
-		{"external", fleetConf(Config{}, 1, "10.99.0.2", nil, "10.99.0.1"), `public_ip=10.99.0.2
+		{"external", fleetConf(1, "10.99.0.2", nil, nil, "10.99.0.1", ""), `public_ip=10.99.0.2
 etcd_servers=http://10.99.0.1:2379
 `},
 	} {

@@ -15,17 +15,16 @@ const (
 
 const fleetService = "fleet.service"
 
-// fleetConf is machine i's /etc/fleet/fleet.conf; members are the addresses of
+// fleetConf is machine i's /etc/fleet/fleet.conf: its own address and metadata,
+// the store's members and what follows after it. members are the addresses of
 // the machines that are members of the embedded store, in the machines' order,
-// and empty where the store is outside.
-func fleetConf(cfg Config, i int, ip string, members []string, store string) string {
+// and none where the store is at the address store.
+func fleetConf(i int, ip string, metadata map[string]string, members []string, store, extra string) string {
 	var b strings.Builder
 	set := func(key, value string) { fmt.Fprintf(&b, "%s=%s\n", key, value) }
 	set("public_ip", ip)
-	if cfg.Metadata != nil {
-		if text := joinMetadata(cfg.Metadata(i)); text != "" {
-			set("metadata", text)
-		}
+	if len(metadata) > 0 {
+		set("metadata", joinMetadata(metadata))
 	}
 	switch {
 	case len(members) == 0:
@@ -46,14 +45,11 @@ func fleetConf(cfg Config, i int, ip string, members []string, store string) str
 		}
 		set("etcd_servers", strings.Join(urls, ","))
 	}
-	b.WriteString(cfg.ExtraConf)
-	if cfg.ExtraConf != "" && !strings.HasSuffix(cfg.ExtraConf, "\n") {
-		b.WriteByte('\n')
-	}
-	return b.String()
+	b.WriteString(extra)
+	return strings.TrimSuffix(b.String(), "\n") + "\n"
 }
 
-// members is how many of the machines are members of the embedded store.
+// memberCount is how many of the machines are members of the embedded store.
 func memberCount(machines int) int {
 	if machines < 3 {
 		return 1

@@ -203,9 +203,13 @@ func TestExternalStore(t *testing.T) {
 			t.Errorf("%s: the store still answers: %s", fault.name, out)
 		}
 		do(t, fault.undo)
-		if got := output(t, m, append(etcdctl, "get", "key", "--print-value-only")...); got != "value\n" {
-			t.Errorf("after %s: got %q", fault.name, got)
-		}
+		eventually(t, "the store that was "+fault.name+" answers", func() error {
+			out, err := m.Output(t.Context(), append(etcdctl, "get", "key", "--print-value-only")...)
+			if err == nil && out != "value\n" {
+				t.Errorf("it has %q", out)
+			}
+			return err
+		})
 	}
 }
 

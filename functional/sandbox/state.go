@@ -20,6 +20,9 @@ type state struct {
 	Gateway  netip.Addr     `json:"gateway"`  // the host on the bridge
 	Members  []string       `json:"members"`  // addresses of the embedded store's
 	Machines []machineState `json:"machines"`
+	// Metadata is what Config.Metadata says of every machine that there can
+	// be, machine m1's first, for those that another process adds.
+	Metadata []map[string]string `json:"metadata,omitempty"`
 }
 
 type machineState struct {
@@ -34,7 +37,7 @@ func readState(dir, name string) (state, error) {
 	var s state
 	text, err := os.ReadFile(statePath(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return s, fmt.Errorf("no sandbox %q is up in %s: %w", name, dir, err)
+		return s, fmt.Errorf("no sandbox %q is up in %s", name, dir)
 	}
 	if err != nil {
 		return s, err

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
+	"time"
 )
 
 // Store is the external store: the host's etcd, one member, on the bridge's
@@ -36,15 +36,7 @@ func (s *Store) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var dialer net.Dialer
-	err = poll(ctx, func() bool {
-		conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.ip, strconv.Itoa(clientPort)))
-		if err != nil {
-			return !s.box().populated()
-		}
-		conn.Close()
-		return true
-	})
+	err = poll(ctx, func() bool { return s.healthy(ctx) || !s.box().populated() })
 	if err == nil && !s.box().populated() {
 		err = errors.New("it ended")
 	}
@@ -52,6 +44,22 @@ func (s *Store) Start(ctx context.Context) error {
 		return fmt.Errorf("store: %w: %s", err, tail(s.Log()))
 	}
 	return nil
+}
+
+// healthy asks the store whether it has a leader and answers.
+func (s *Store) healthy(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, clientURL(s.ip)+"/health", nil)
+	if err != nil {
+		return false
+	}
+	answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request)
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
 }
 
 // Kill ends the store at once, as kill -9 does.
