@@ -1,0 +1,276 @@
+package schedule
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"fleet/unit"
+)
+
+// Cluster is the indexed model of everything that the store says, beside the
+// decisions that were planned and not yet seen there. It is not safe for
+// concurrent use.
+type Cluster struct {
+	revision int64
+	hold     time.Time // no machine counts as lost before
+
+	units    map[string]*node
+	machines map[string]*machine
+	globals  map[*node]struct{}
+	byLoad   *loads           // the machines that take new units
+	byMeta   map[label]*loads // those of them that have a metadata value
+
+	deleted tombstones
+	todo    todo
+	absent  map[*machine]struct{} // not there, and not taken for lost yet
+
+	unitNames, machineIDs order
+}
+
+// node is what is known of one unit name: its record, or only that a
+// placement, a state or another unit's MachineOf names it.
+type node struct {
+	name     string
+	template string // app@.service for app@1.service, "" without an @
+	unit     *unit.Unit
+	revision int64
+	file     *unit.File
+	wants    *wants
+	slots    []*slot            // in the machines' order
+	follows  map[*node]struct{} // those whose MachineOf names it
+
+	dirty bool
+}
+
+// machine is what is known of one machine ID, and what is on it.
+type machine struct {
+	id       string
+	record   *Machine
+	presence *Presence
+	label    *Label
+	// The revisions of the three records.
+	recordRev, presenceRev, labelRev int64
+
+	lost     bool // taken for lost, at the last Plan
+	facts    facts
+	metadata map[string]string // effective
+	slots    map[string]*slot  // by unit name
+	load     int               // placements on it
+	crowd    crowd
+	ranks    []*rank // where it is in the load indexes, empty if it takes no new units
+}
+
+// facts are what the indexes hold of a machine.
+type facts struct {
+	known bool // it has a machine record
+	here  bool // it has a presence
+	takes bool // new units may be placed on it
+}
+
+// slot is where one unit and one machine meet: a placement, a state, or a
+// planned write of the placement.
+type slot struct {
+	node     *node
+	machine  *machine
+	place    *Placement
+	placeRev int64
+	planned  *planned
+	state    *unit.State
+	stateRev int64
+}
+
+// planned is a write that was decided and has not come back yet.
+type planned struct {
+	write    Write
+	revision int64 // of the model it was planned from
+}
+
+// label is one metadata pair.
+type label struct{ key, value string }
+
+// NewCluster returns a model of nothing, to be fed a snapshot first.
+func NewCluster() *Cluster {
+	c := &Cluster{}
+	c.reset()
+	return c
+}
+
+// reset forgets everything but the hold, which is about time and not records.
+func (c *Cluster) reset() {
+	*c = Cluster{
+		hold:     c.hold,
+		units:    make(map[string]*node),
+		machines: make(map[string]*machine),
+		globals:  make(map[*node]struct{}),
+		byLoad:   &loads{},
+		byMeta:   make(map[label]*loads),
+		todo:     newTodo(),
+		absent:   make(map[*machine]struct{}),
+	}
+}
+
+// Revision is the store's revision that the model stands at.
+func (c *Cluster) Revision() int64 { return c.revision }
+
+// HoldEvictions makes no machine count as lost before until, whatever counted
+// as lost so far.
+func (c *Cluster) HoldEvictions(until time.Time) {
+	c.hold = until
+	for _, m := range c.machines {
+		if m.record != nil && m.presence == nil {
+			m.lost = false
+			c.absent[m] = struct{}{}
+		}
+	}
+}
+
+// Wake tells when Plan should be called next though nothing has changed, and
+// whether it should at all.
+func (c *Cluster) Wake() (time.Time, bool) { return c.hold, len(c.absent) > 0 }
+
+// loseMachines takes the absent machines for lost once the hold is over.
+func (c *Cluster) loseMachines(now time.Time) {
+	if now.Before(c.hold) {
+		return
+	}
+	for m := range c.absent {
+		m.lost = true
+		c.touchSlots(m)
+	}
+	clear(c.absent)
+}
+
+// node returns what is known of a unit name, from now on if nothing was.
+func (c *Cluster) node(name string) *node {
+	n := c.units[name]
+	if n == nil {
+		n = &node{name: name, template: templateOf(name), wants: nothing}
+		c.units[name] = n
+		c.unitNames.changed()
+	}
+	return n
+}
+
+// dropNode forgets a unit name that nothing mentions any more.
+func (c *Cluster) dropNode(n *node) {
+	if n.unit == nil && len(n.slots) == 0 && len(n.follows) == 0 {
+		delete(c.units, n.name)
+		c.todo.forget(n)
+		c.unitNames.changed()
+	}
+}
+
+// machine returns what is known of a machine ID, from now on if nothing was.
+func (c *Cluster) machine(id string) *machine {
+	m := c.machines[id]
+	if m == nil {
+		m = &machine{id: id, slots: make(map[string]*slot)}
+		c.machines[id] = m
+		c.machineIDs.changed()
+	}
+	return m
+}
+
+// dropMachine forgets a machine ID that nothing mentions any more.
+func (c *Cluster) dropMachine(m *machine) {
+	if m.record == nil && m.presence == nil && m.label == nil && len(m.slots) == 0 {
+		delete(c.machines, m.id)
+		delete(c.absent, m)
+		c.machineIDs.changed()
+	}
+}
+
+// slot returns where n and m meet, from now on if they didn't.
+func (c *Cluster) slot(n *node, m *machine) *slot {
+	i, ok := slices.BinarySearchFunc(n.slots, m.id, slotOrder)
+	if ok {
+		return n.slots[i]
+	}
+	s := &slot{node: n, machine: m}
+	n.slots = slices.Insert(n.slots, i, s)
+	m.slots[n.name] = s
+	return s
+}
+
+// dropSlot forgets a slot that nothing is in any more.
+func (c *Cluster) dropSlot(s *slot) {
+	if s.place != nil || s.planned != nil || s.state != nil {
+		return
+	}
+	if i, ok := slices.BinarySearchFunc(s.node.slots, s.machine.id, slotOrder); ok {
+		s.node.slots = slices.Delete(s.node.slots, i, i+1)
+	}
+	delete(s.machine.slots, s.node.name)
+	c.dropNode(s.node)
+	c.dropMachine(s.machine)
+}
+
+func slotOrder(s *slot, id string) int { return strings.Compare(s.machine.id, id) }
+
+// on returns the slot of n on m, or nil.
+func (n *node) on(m *machine) *slot { return m.slots[n.name] }
+
+// wanted reports whether the unit belongs on a machine.
+func (n *node) wanted() bool { return n.unit != nil && n.unit.DesiredState.AtLeast(unit.Loaded) }
+
+// readable reports whether it is known what the unit asks of its machine.
+func (n *node) readable() bool { return n.wants.err == nil }
+
+// global reports whether the unit belongs on every machine that fits.
+func (n *node) global() bool { return n.unit != nil && n.wants.Global }
+
+// inFlight reports whether a decision about the unit has not been seen yet.
+func (n *node) inFlight() bool {
+	return slices.ContainsFunc(n.slots, func(s *slot) bool { return s.planned != nil })
+}
+
+// running returns the slot with the unit's run placement, or nil. Of several,
+// which tidy ends, it is the first.
+func (n *node) running() *slot {
+	for _, s := range n.slots {
+		if s.order() == Run {
+			return s
+		}
+	}
+	return nil
+}
+
+// placement returns the placement as it will be once what was planned is
+// written, or nil.
+func (s *slot) placement() *Placement {
+	switch {
+	case s.planned == nil:
+		return s.place
+	case s.planned.write.Delete:
+		return nil
+	}
+	return &s.planned.write.Placement
+}
+
+// order returns the placement's order, "" without one.
+func (s *slot) order() Order {
+	if p := s.placement(); p != nil {
+		return p.Order
+	}
+	return ""
+}
+
+// reported reports whether the machine says that it still has the unit.
+func (s *slot) reported() bool {
+	return s.state != nil && (s.state.Active() || !s.state.Released)
+}
+
+// confirmed reports whether the machine has carried out the release.
+func (s *slot) confirmed() bool {
+	p := s.placement()
+	return p != nil && p.Order == Release && s.state != nil &&
+		s.state.Released && s.state.Generation == p.Generation
+}
+
+// settled reports whether the unit has got as far there as it should.
+func (s *slot) settled() bool {
+	p := s.placement()
+	return s.machine.facts.here && p != nil && p.Order == Run && s.state != nil &&
+		s.state.Generation == p.Generation && s.state.Reached.AtLeast(p.Target)
+}

@@ -1,0 +1,178 @@
+package schedule
+
+import "slices"
+
+// ask is the question whether a unit fits a machine.
+type ask struct {
+	c *Cluster
+	n *node
+	m *machine
+	// with are the units that would be on m together with n, n among them; nil
+	// for n alone.
+	with []*node
+	// group is every unit bound to n, directly or not; nil for n alone.
+	group []*node
+}
+
+// constraint returns why the answer is no, or the zero refusal.
+type constraint func(*ask) refusal
+
+// The hard constraints, in the order in which they are told: what no one can
+// help first, so that "is cordoned" means that nothing else is wrong.
+var (
+	// taking is what a machine must meet to be given the unit.
+	taking = []constraint{isThere, isMachine, hasMetadata, hasTargets, hasFollowers, takesUnits, avoidsConflicts}
+	// staying is what it must meet to keep it.
+	staying = []constraint{isMachine, hasMetadata, keepsTargets, yields}
+	// stayingGlobal is what it must meet to keep a global unit.
+	stayingGlobal = []constraint{isMachine, hasMetadata, yields}
+)
+
+// check returns the first refusal, or the zero one if everything holds.
+func (a *ask) check(constraints []constraint) refusal {
+	for _, holds := range constraints {
+		if r := holds(a); r.kind != fits {
+			return r
+		}
+	}
+	return refusal{}
+}
+
+func isThere(a *ask) refusal {
+	switch {
+	case a.m.facts.here && a.m.facts.known:
+		return refusal{}
+	case a.m.facts.here:
+		return refusal{kind: unregistered}
+	case a.m.lost:
+		return refusal{kind: lost}
+	}
+	return refusal{kind: missing}
+}
+
+func isMachine(a *ask) refusal {
+	if id := a.n.wants.MachineID; id != "" && id != a.m.id {
+		return refusal{kind: otherMachine, what: id}
+	}
+	return refusal{}
+}
+
+func hasMetadata(a *ask) refusal {
+	if lacking := a.n.wants.lacking(a.m); lacking != nil {
+		return refusal{kind: lacksMetadata, what: lacking.text}
+	}
+	return refusal{}
+}
+
+// hasTargets holds where every unit that n follows is, or would be with it.
+func hasTargets(a *ask) refusal {
+	for _, name := range a.n.wants.MachineOf {
+		t := a.c.units[name]
+		if slices.Contains(a.with, t) {
+			continue
+		}
+		if s := t.on(a.m); s == nil || s.order() != Run {
+			return refusal{kind: lacksUnit, what: name}
+		}
+	}
+	return refusal{}
+}
+
+// hasFollowers holds where every unit is that is placed and follows n, or
+// would be with it: a newcomer joins those that are placed.
+func hasFollowers(a *ask) refusal {
+	for _, f := range a.group {
+		if !f.wants.followsUnit(a.n.name) || slices.Contains(a.with, f) {
+			continue
+		}
+		if s := f.running(); s != nil && !s.machine.lost && s.machine != a.m {
+			return refusal{kind: lacksUnit, what: f.name}
+		}
+	}
+	return refusal{}
+}
+
+// keepsTargets fails only where a unit that n follows is placed elsewhere: one
+// that is not placed has yet to come here.
+func keepsTargets(a *ask) refusal {
+	for _, name := range a.n.wants.MachineOf {
+		t := a.c.units[name]
+		if slices.Contains(a.with, t) {
+			continue
+		}
+		if s := t.on(a.m); s != nil && s.order() == Run {
+			continue
+		}
+		if t.global() {
+			return refusal{kind: lacksUnit, what: name}
+		}
+		if s := t.running(); s != nil && !s.machine.lost {
+			return refusal{kind: lacksUnit, what: name}
+		}
+	}
+	return refusal{}
+}
+
+func takesUnits(a *ask) refusal {
+	switch m := a.m; {
+	case m.facts.takes:
+		return refusal{}
+	case m.label != nil && m.label.Cordoned:
+		return refusal{kind: cordoned}
+	case m.label != nil && m.label.Draining:
+		return refusal{kind: draining}
+	default:
+		return refusal{kind: notReady, what: m.presence.Problem}
+	}
+}
+
+// avoidsConflicts holds where nobody is, nor would be with it, that conflicts
+// with n.
+func avoidsConflicts(a *ask) refusal {
+	for _, o := range a.with {
+		if clashes(a.n, o) {
+			return refusal{kind: conflicts, what: o.name}
+		}
+	}
+	if !clash(a.n, a.m) {
+		return refusal{}
+	}
+	return refusal{kind: conflicts, what: firstClash(a.n, a.m, (*slot).occupied)}
+}
+
+// yields fails where n conflicts with a unit that stays and is the one of the
+// two to go.
+func yields(a *ask) refusal {
+	if !clash(a.n, a.m) {
+		return refusal{}
+	}
+	goes := func(s *slot) bool {
+		o := s.order()
+		return (o == Run || o == Held) && yieldsTo(a.n, s.node)
+	}
+	if name := firstClash(a.n, a.m, goes); name != "" {
+		return refusal{kind: conflicts, what: name}
+	}
+	return refusal{}
+}
+
+// yieldsTo reports which of two placed units that conflict goes: the one that
+// was changed later, since it brought the conflict about.
+func yieldsTo(n, o *node) bool {
+	if n.revision != o.revision {
+		return n.revision > o.revision
+	}
+	return n.name > o.name
+}
+
+// firstClash returns the first name on m, of the slots that count, whose unit
+// conflicts with n.
+func firstClash(n *node, m *machine, counts func(*slot) bool) string {
+	first := ""
+	for name, s := range m.slots {
+		if (first == "" || name < first) && clashes(n, s.node) && counts(s) {
+			first = name
+		}
+	}
+	return first
+}

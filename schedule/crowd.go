@@ -1,0 +1,131 @@
+package schedule
+
+import "fleet/unit"
+
+// crowd counts who is on a machine and whom they avoid, so that a newcomer is
+// checked against names and templates instead of against everyone there.
+type crowd struct {
+	size      int
+	templates map[string]int // who: instances, by template
+	plain     map[string]int // avoided: by name
+	instances map[string]int // avoided: by template
+	globs     map[string]int // avoided: by any other pattern
+}
+
+// enter counts a unit in.
+func (c *crowd) enter(n *node) { c.count(n, 1) }
+
+// leave counts a unit out, which must still ask for what it asked when it
+// entered.
+func (c *crowd) leave(n *node) { c.count(n, -1) }
+
+func (c *crowd) count(n *node, by int) {
+	c.size += by
+	if n.template != "" {
+		tally(&c.templates, n.template, by)
+	}
+	for _, p := range n.wants.avoids {
+		tally(c.avoided(p.kind), p.key, by)
+	}
+}
+
+func (c *crowd) avoided(k patternKind) *map[string]int {
+	switch k {
+	case plain:
+		return &c.plain
+	case instances:
+		return &c.instances
+	}
+	return &c.globs
+}
+
+func tally(counts *map[string]int, key string, by int) {
+	if *counts == nil {
+		*counts = make(map[string]int)
+	}
+	if (*counts)[key] += by; (*counts)[key] == 0 {
+		delete(*counts, key)
+	}
+}
+
+// clash reports whether n conflicts, in either direction, with another unit on
+// m. What n itself adds to the counts, where it is on m already, is taken off.
+func clash(n *node, m *machine) bool {
+	c := &m.crowd
+	self := 0
+	if s := n.on(m); s != nil && s.occupied() {
+		self = 1
+	}
+	if c.size == self {
+		return false
+	}
+	return avoidsAny(n, m, self) || avoidedByAny(n, c, self)
+}
+
+func avoidsAny(n *node, m *machine, self int) bool {
+	for i := range n.wants.avoids {
+		p := &n.wants.avoids[i]
+		switch p.kind {
+		case plain:
+			if s := m.slots[p.key]; s != nil && s.node != n && s.occupied() {
+				return true
+			}
+		case instances:
+			others := m.crowd.templates[p.key]
+			if n.template == p.key {
+				others -= self
+			}
+			if others > 0 {
+				return true
+			}
+		default:
+			if anyoneMatches(p, n, m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func anyoneMatches(p *pattern, n *node, m *machine) bool {
+	for _, s := range m.slots {
+		if s.node != n && s.occupied() && p.matches(s.node.name) {
+			return true
+		}
+	}
+	return false
+}
+
+func avoidedByAny(n *node, c *crowd, self int) bool {
+	if !n.wants.avoidsMe {
+		self = 0
+	}
+	own := func(kind patternKind, key string) int {
+		if self == 0 {
+			return 0
+		}
+		for _, p := range n.wants.avoids {
+			if p.kind == kind && p.key == key {
+				return 1
+			}
+		}
+		return 0
+	}
+	if c.plain[n.name] > own(plain, n.name) {
+		return true
+	}
+	if n.template != "" && c.instances[n.template] > own(instances, n.template) {
+		return true
+	}
+	for text, count := range c.globs {
+		if count > own(glob, text) && unit.Match(text, n.name) {
+			return true
+		}
+	}
+	return false
+}
+
+// clashes reports whether two units conflict, in either direction.
+func clashes(a, b *node) bool {
+	return a != b && (a.wants.avoidsUnit(b.name) || b.wants.avoidsUnit(a.name))
+}

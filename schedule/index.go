@@ -1,0 +1,74 @@
+package schedule
+
+// view is what the indexes hold of a slot.
+type view struct {
+	order    Order
+	occupied bool
+}
+
+func (s *slot) view() view { return view{s.order(), s.occupied()} }
+
+// occupied reports whether the unit is on the machine as far as others are
+// concerned: placed there, whatever the order, or still reported.
+func (s *slot) occupied() bool { return s.placement() != nil || s.reported() }
+
+// reindex brings every index from what the slot was to what it is.
+func (c *Cluster) reindex(s *slot, was view) {
+	now := s.view()
+	if now == was {
+		return
+	}
+	switch {
+	case was.order == "" && now.order != "":
+		s.machine.addLoad(1)
+	case was.order != "" && now.order == "":
+		s.machine.addLoad(-1)
+	}
+	switch {
+	case now.occupied && !was.occupied:
+		s.machine.crowd.enter(s.node)
+	case was.occupied && !now.occupied:
+		s.machine.crowd.leave(s.node)
+		c.vacated(s)
+	}
+	if s.node.global() && (now.order == Run) != (was.order == Run) {
+		for f := range s.node.follows {
+			c.todo.mark(f)
+		}
+	}
+}
+
+// vacated has those decided about whom the slot's unit kept off its machine.
+func (c *Cluster) vacated(s *slot) {
+	for w := range c.todo.waiting {
+		if clashes(w, s.node) {
+			c.todo.mark(w)
+		}
+	}
+	for g := range c.globals {
+		if clashes(g, s.node) {
+			c.todo.pair(g, s.machine)
+		}
+	}
+}
+
+// conflictsGone has those decided about whom n avoided before what it asks for
+// changed.
+func (c *Cluster) conflictsGone(n *node, old *wants) {
+	if len(old.avoids) == 0 {
+		return
+	}
+	for w := range c.todo.waiting {
+		if old.avoidsUnit(w.name) {
+			c.todo.mark(w)
+		}
+	}
+	for g := range c.globals {
+		if !old.avoidsUnit(g.name) {
+			continue
+		}
+		for _, s := range n.slots {
+			c.todo.pair(g, s.machine)
+		}
+	}
+}

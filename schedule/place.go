@@ -1,0 +1,282 @@
+package schedule
+
+import "slices"
+
+// planGroup decides about units that can only be placed together, or about
+// one alone.
+func (p *planner) planGroup(group []*node) {
+	for _, n := range group {
+		delete(p.todo.waiting, n)
+	}
+	if slices.ContainsFunc(group, (*node).inFlight) {
+		return // what comes back has it decided about again
+	}
+	tidied := false
+	for _, n := range group {
+		tidied = p.tidy(n) || tidied
+	}
+	if tidied {
+		return
+	}
+	waits := p.settle(group)
+	if !slices.ContainsFunc(group, (*node).inFlight) {
+		waits = p.relocate(group) || waits
+	}
+	for _, n := range group {
+		if !n.inFlight() {
+			p.update(n, group)
+		}
+	}
+	if waits {
+		for _, n := range group {
+			p.todo.wait(n)
+		}
+	}
+}
+
+// tidy ends the placements that a unit no longer needs, and reports whether
+// there were any.
+func (p *planner) tidy(n *node) bool {
+	done := p.bury(n)
+	keep := p.bestRun(n)
+	for _, s := range n.slots {
+		switch {
+		case s.planned != nil:
+		case s.order() == Run && s != keep:
+			p.release(s, "it belongs on one machine, and stays on "+keep.machine.id)
+			done = true
+		case s.order() == Held && s.machine.facts.here && keep != nil && keep.settled():
+			p.release(s, keep.machine.id+" has taken over")
+			done = true
+		}
+	}
+	return done
+}
+
+// bestRun returns the run placement that stays if there are several, as where
+// a unit is no longer global.
+func (c *Cluster) bestRun(n *node) *slot {
+	var best *slot
+	var rank int
+	for _, s := range n.slots {
+		if s.order() != Run {
+			continue
+		}
+		r := c.runRank(s)
+		if best == nil || r > rank || r == rank && better(s.machine, best.machine) {
+			best, rank = s, r
+		}
+	}
+	return best
+}
+
+func (c *Cluster) runRank(s *slot) int {
+	a := ask{c: c, n: s.node, m: s.machine}
+	switch {
+	case s.machine.lost:
+		return 0
+	case !s.machine.facts.here:
+		return 1
+	case a.check(staying).kind != fits:
+		return 2
+	}
+	return 3
+}
+
+// placed reports whether the unit has a machine that isn't lost.
+func (n *node) placed() bool {
+	s := n.running()
+	return s != nil && !s.machine.lost
+}
+
+// settle places those of the group that have no machine, or a lost one, and
+// reports whether any has to wait.
+func (p *planner) settle(group []*node) (waits bool) {
+	for _, part := range p.parts(movers(group)) {
+		if p.place(part, group) {
+			continue
+		}
+		waits = true
+		// Those that ran need not wait for newcomers that fit nowhere.
+		if ran := ranBefore(part); len(ran) < len(part) {
+			for _, part := range p.parts(ran) {
+				p.place(part, group)
+			}
+		}
+		if !slices.ContainsFunc(part, (*node).inFlight) {
+			p.dislodge(part, group)
+		}
+	}
+	return waits
+}
+
+// movers returns those of the group that have no machine, or a lost one.
+func movers(group []*node) []*node {
+	if !slices.ContainsFunc(group, (*node).placed) {
+		return group
+	}
+	var out []*node
+	for _, n := range group {
+		if !n.placed() {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func ranBefore(part []*node) []*node {
+	var ran []*node
+	for _, n := range part {
+		if n.running() != nil {
+			ran = append(ran, n)
+		}
+	}
+	return ran
+}
+
+// place has the units run on the best machine that takes them all.
+func (p *planner) place(part, group []*node) bool {
+	q := query{c: p.Cluster, part: part, group: group}
+	m := q.best()
+	if m == nil {
+		return false
+	}
+	why := p.placeReason(part, group)
+	gone := lostFor(part)
+	var writes []Write
+	for _, n := range part {
+		if s := n.running(); s != nil {
+			pl := *s.place
+			pl.Order, pl.Reason = Held, "its machine is lost: it runs on there until "+m.id+" has taken over"
+			writes = append(writes, s.put(pl))
+		}
+		writes = append(writes, p.runOn(n, m, why))
+	}
+	p.decide(listed(nodeNames(part))+" on "+m.id+": "+why, gone, writes, p.decidedFrom(part, group)...)
+	return true
+}
+
+// runOn has the unit run on the machine: on as it is, if it is held there.
+func (p *planner) runOn(n *node, m *machine, why string) Write {
+	s := p.slot(n, m)
+	pl := Placement{
+		Unit: n.name, MachineID: m.id, Hash: n.unit.Hash, Target: n.unit.DesiredState,
+		Order: Run, Generation: p.revision, Reason: why,
+	}
+	if s.place != nil {
+		pl.Reason = "it ran on there, and nothing has taken over"
+		if s.place.Hash == pl.Hash && s.place.Target == pl.Target {
+			pl.Generation = s.place.Generation
+		}
+	}
+	return s.put(pl)
+}
+
+func (p *planner) placeReason(part, group []*node) string {
+	for _, n := range part {
+		if s := n.running(); s != nil {
+			return s.machine.id + " is lost"
+		}
+	}
+	for _, n := range part {
+		for _, o := range group {
+			if o.placed() && (n.wants.followsUnit(o.name) || o.wants.followsUnit(n.name)) {
+				return "it joins " + o.name + " (MachineOf)"
+			}
+		}
+	}
+	return "of the machines that fit it has the fewest units"
+}
+
+// decidedFrom returns the units whose records a placement was decided from.
+func (c *Cluster) decidedFrom(part, group []*node) []*node {
+	units := slices.Clone(group)
+	for _, n := range part {
+		for _, name := range n.wants.MachineOf {
+			if t := c.units[name]; !slices.Contains(group, t) {
+				units = append(units, t)
+			}
+		}
+	}
+	return units
+}
+
+// dislodge releases units from machines that came back with them and no
+// longer fit, if another machine would take all of the part now.
+func (p *planner) dislodge(part, group []*node) {
+	var writes []Write
+	q := query{c: p.Cluster, part: part, group: group, free: true}
+	var m *machine
+	for _, n := range part {
+		for _, s := range n.slots {
+			if s.order() != Held || !s.machine.facts.here {
+				continue
+			}
+			if m == nil {
+				if m = q.best(); m == nil {
+					return
+				}
+			}
+			if s.machine != m {
+				writes = append(writes, s.put(p.released(s, s.machine.id+" no longer fits, "+m.id+" does")))
+			}
+		}
+	}
+	if writes != nil {
+		p.decide(listed(nodeNames(part))+" is to go to "+m.id, lostFor(part), writes, p.decidedFrom(part, group)...)
+	}
+}
+
+// relocate releases the group from machines that one of it no longer fits, if
+// another machine would take them all now. It reports whether the group has to
+// stay where it doesn't fit.
+func (p *planner) relocate(group []*node) (waits bool) {
+	why, misfit, sure := p.misfit(group)
+	if misfit == nil {
+		return false
+	}
+	if !sure {
+		return true
+	}
+	q := query{c: p.Cluster, part: group, group: group, free: true}
+	m := q.best()
+	if m == nil {
+		return true
+	}
+	reason := misfit.running().machine.id + " " + why.phrase(1)
+	if len(group) > 1 {
+		reason += " (" + misfit.name + ")"
+	}
+	var writes []Write
+	for _, n := range group {
+		if s := n.running(); s != nil && s.machine != m {
+			writes = append(writes, s.put(p.released(s, reason)))
+		}
+	}
+	if writes == nil {
+		return true
+	}
+	p.decide(listed(nodeNames(group))+" to go to "+m.id+": "+reason, nil, writes, p.decidedFrom(group, group)...)
+	return false
+}
+
+// misfit returns the first of the group that doesn't fit the live machine it
+// is on, and why. sure is false if part of the group is on machines that are
+// not there.
+func (c *Cluster) misfit(group []*node) (why refusal, misfit *node, sure bool) {
+	sure = true
+	for _, n := range group {
+		s := n.running()
+		switch {
+		case s == nil:
+		case !s.machine.facts.here:
+			sure = false
+		case misfit == nil && s.machine.facts.known:
+			a := ask{c: c, n: n, m: s.machine, group: group}
+			if r := a.check(staying); r.kind != fits {
+				why, misfit = r, n
+			}
+		}
+	}
+	return why, misfit, sure
+}

@@ -1,0 +1,249 @@
+package schedule
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"fleet/unit"
+)
+
+// Plan decides about what has changed since the last Plan, and about what has
+// waited for time to pass. The model stays as it is: what is decided comes
+// back through Apply. Until then, or until Retry, a unit that was decided about
+// is not decided about again, and others count with it where it will be.
+//
+// A machine is live if it has a presence, and lost if it has a record but no
+// presence and evictions are not held. In between it is neither: nothing is
+// placed there and nothing evicted. A machine that is not ready, cordoned or
+// being drained takes no new units and keeps its own.
+//
+// A unit that is not global and whose target state is at least loaded belongs
+// on one machine:
+//
+//   - The unit is gone or inactive: its placements become release. A release
+//     that its machine has confirmed is deleted; one on a lost machine stays
+//     until the machine is back, and hinders nothing.
+//   - Its target state or file changed: its placements are rewritten with a new
+//     generation, held ones too, so that a returning machine follows. A live
+//     machine that the new file doesn't fit keeps the earlier file.
+//   - Its machine is lost: the placement becomes held and another is made
+//     elsewhere, in one decision. If nothing fits, nothing is written. A live
+//     machine with a held placement that still fits is preferred: the unit runs
+//     there, so the placement becomes run with its generation as it was.
+//   - It no longer fits its live machine: the placement becomes release if
+//     another machine would take the unit now, and otherwise stays. Of two
+//     placed units that conflict, the one changed later goes.
+//   - A held placement on a machine that is back becomes release once the
+//     replacement has got as far as it should, and run if there is none.
+//   - It is not placed: it goes to the machine that fits and has the fewest
+//     placements, unless a live or missing machine still has the unit: then it
+//     can only go on there.
+//   - Nothing else moves anything: no machine that joins, no cordon, no change
+//     of leader.
+//
+// Units bound by MachineOf are a group. A group is placed, moved and released
+// as a whole, or not at all; newcomers join those that are placed, or wait. A
+// unit whose MachineOf can't be met, because its target is unknown or not
+// loaded or follows it in turn, is in no group: it is not placed, but stays if
+// it was.
+//
+// A global unit has a placement on every machine that fits. It stays on lost
+// machines as it is, and is released where it no longer fits.
+//
+// Nothing is decided about a unit whose file can't be read.
+func (c *Cluster) Plan(now time.Time) []Decision {
+	c.loseMachines(now)
+	p := &planner{Cluster: c}
+	for len(c.todo.nodes)+len(c.todo.pairs) > 0 {
+		for _, t := range c.todo.take() {
+			p.do(t)
+		}
+	}
+	return p.decisions
+}
+
+// Retry says that a decision was not written: what it was about is to be
+// decided again.
+func (c *Cluster) Retry(d Decision) {
+	for _, w := range d.Writes {
+		n, m := c.units[w.Placement.Unit], c.machines[w.Placement.MachineID]
+		if n == nil || m == nil {
+			continue
+		}
+		s := n.on(m)
+		if s == nil || s.planned == nil || s.planned.write != w {
+			continue
+		}
+		was := s.view()
+		s.planned = nil
+		c.reindex(s, was)
+		c.touch(s)
+		c.dropSlot(s)
+	}
+	for name := range d.Units {
+		if n := c.units[name]; n != nil && !n.global() {
+			c.todo.mark(n)
+		}
+	}
+}
+
+// planner is one run of Plan.
+type planner struct {
+	*Cluster
+	decisions []Decision
+}
+
+func (p *planner) do(t task) {
+	n := t.node
+	switch {
+	case p.units[n.name] != n, t.machine != nil && p.machines[t.machine.id] != t.machine:
+		return // forgotten meanwhile
+	case t.machine == nil && !n.dirty:
+		return // decided about with its group
+	}
+	if t.machine == nil {
+		n.dirty = false
+	}
+	delete(p.todo.waiting, n)
+	switch {
+	case !n.wanted():
+		p.retire(n, t.machine)
+	case !n.readable():
+		p.bury(n)
+	case n.global():
+		p.planGlobal(n, t.machine)
+	default:
+		p.planBound(n)
+	}
+}
+
+// decide adds a decision about units, and has everyone count with it.
+func (p *planner) decide(reason string, gone []string, writes []Write, units ...*node) {
+	d := Decision{Writes: writes, Units: make(map[string]int64, len(units)), Gone: gone, Reason: reason}
+	for _, n := range units {
+		d.Units[n.name] = n.revision
+	}
+	p.decisions = append(p.decisions, d)
+	for _, w := range writes {
+		s := p.slot(p.node(w.Placement.Unit), p.machine(w.Placement.MachineID))
+		was := s.view()
+		s.planned = &planned{write: w, revision: p.revision}
+		p.reindex(s, was)
+	}
+}
+
+// retire ends the placements of a unit that is gone or inactive: on one
+// machine, or with nil on all.
+func (p *planner) retire(n *node, m *machine) {
+	for _, s := range n.slots {
+		if m != nil && s.machine != m || s.planned != nil {
+			continue
+		}
+		switch o := s.order(); {
+		case o == "":
+		case s.confirmed():
+			p.delete(s)
+		case o != Release:
+			reason := n.name + " was unloaded"
+			if n.unit == nil {
+				reason = n.name + " was destroyed"
+			}
+			p.release(s, reason)
+		}
+	}
+}
+
+// bury deletes the unit's releases that are confirmed.
+func (p *planner) bury(n *node) bool {
+	done := false
+	for _, s := range n.slots {
+		if s.planned == nil && s.confirmed() {
+			p.delete(s)
+			done = true
+		}
+	}
+	return done
+}
+
+func (p *planner) delete(s *slot) {
+	w := Write{Placement: *s.placement(), Delete: true, Revision: s.placeRev}
+	p.decide(s.node.name+" has stopped on "+s.machine.id, nil, []Write{w}, s.node)
+}
+
+// release has the machine stop the unit.
+func (p *planner) release(s *slot, reason string) {
+	p.decide(s.node.name+" is to stop on "+s.machine.id+": "+reason, nil,
+		[]Write{s.put(p.released(s, reason))}, s.node)
+}
+
+func (p *planner) released(s *slot, reason string) Placement {
+	pl := *s.placement()
+	pl.Order, pl.Generation, pl.Reason = Release, p.revision, reason
+	return pl
+}
+
+// put is the write of a placement in the slot.
+func (s *slot) put(pl Placement) Write { return Write{Placement: pl, Revision: s.placeRev} }
+
+// update rewrites the unit's placements where its target state or its file is
+// another by now. group is what the unit is bound to; without one the unit
+// can't be placed anywhere, and keeps the file it has.
+func (p *planner) update(n *node, group []*node) {
+	var writes []Write
+	var reason string
+	for _, s := range n.slots {
+		pl := s.placement()
+		if pl == nil || pl.Order == Release {
+			continue
+		}
+		next := *pl
+		next.Target = n.unit.DesiredState
+		if next.Hash != n.unit.Hash && group != nil && p.takesFile(s, group) {
+			next.Hash = n.unit.Hash
+		}
+		if next == *pl {
+			continue
+		}
+		reason = changeReason(pl, &next)
+		next.Generation, next.Reason = p.revision, reason
+		writes = append(writes, s.put(next))
+	}
+	if writes != nil {
+		p.decide(n.name+": "+reason, nil, writes, n)
+	}
+}
+
+// takesFile reports whether the unit's file may go to the machine: one that
+// isn't there follows when it is back.
+func (p *planner) takesFile(s *slot, group []*node) bool {
+	if !s.machine.facts.here || !s.machine.facts.known {
+		return true
+	}
+	a := ask{c: p.Cluster, n: s.node, m: s.machine, group: group}
+	return a.check(staying).kind == fits
+}
+
+func changeReason(was, is *Placement) string {
+	switch {
+	case was.Hash != is.Hash:
+		return "its file changed"
+	case is.Target == unit.Launched:
+		return "it is to run"
+	}
+	return "it is to be loaded and not to run"
+}
+
+// lostFor returns the machines taken for lost that have placements of the
+// units, sorted.
+func lostFor(units []*node) []string {
+	ids := make(map[string]struct{})
+	for _, n := range units {
+		for _, s := range n.slots {
+			if s.machine.lost && s.order() != "" {
+				ids[s.machine.id] = struct{}{}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
+}

@@ -1,0 +1,192 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+)
+
+// query looks for one machine that takes several units at once, or one.
+type query struct {
+	c     *Cluster
+	part  []*node // the units
+	group []*node // all that they are bound to, themselves among it
+	// free says that whatever machines the units are on would have stopped
+	// them first.
+	free bool
+}
+
+// best returns the best machine that fits, or nil.
+func (q *query) best() *machine {
+	near, only := q.near()
+	for _, m := range near {
+		if q.refuses(m).kind == fits {
+			return m
+		}
+	}
+	if only {
+		return nil
+	}
+	var found *machine
+	q.candidates(func(m *machine) bool {
+		if q.refuses(m).kind == fits {
+			found = m
+		}
+		return found == nil
+	})
+	return found
+}
+
+// refuses returns why the units don't fit the machine, or the zero refusal.
+func (q *query) refuses(m *machine) refusal {
+	a := ask{c: q.c, m: m}
+	if len(q.part) > 1 {
+		a.with = q.part
+	}
+	if len(q.group) > 1 {
+		a.group = q.group
+	}
+	for _, n := range q.part {
+		a.n = n
+		if r := q.refusesOne(&a); r.kind != fits {
+			if len(q.part) > 1 {
+				r.whom = n.name
+			}
+			return r
+		}
+	}
+	return refusal{}
+}
+
+func (q *query) refusesOne(a *ask) refusal {
+	if s := a.n.on(a.m); s != nil && a.m.facts.here && (s.order() == Run || s.order() == Held) {
+		return a.check(staying)
+	}
+	if !q.free {
+		if r := tied(a.n, a.m); r.kind != fits {
+			return r
+		}
+	}
+	return a.check(taking)
+}
+
+// ties reports whether the unit may still be on the machine: nothing that a
+// machine has, and isn't lost with, is started elsewhere.
+func (s *slot) ties() bool {
+	if s.order() != "" {
+		return !s.machine.lost
+	}
+	return s.machine.facts.here && s.reported()
+}
+
+// tied returns what keeps a unit from being placed on m.
+func tied(n *node, m *machine) refusal {
+	for _, s := range n.slots {
+		switch {
+		case !s.ties():
+		case s.machine != m:
+			return refusal{kind: runsElsewhere, what: s.machine.id}
+		case s.order() == Release:
+			return refusal{kind: stopping}
+		}
+	}
+	return refusal{}
+}
+
+// near returns the machines that are to be tried first, in this order: those
+// that have the units already, or units that they are bound to. only says that
+// no other can fit.
+func (q *query) near() (machines []*machine, only bool) {
+	if len(q.group) == 1 && len(q.group[0].slots) == 0 {
+		return nil, false
+	}
+	type rank struct {
+		units      int
+		generation int64
+	}
+	ranks := make(map[*machine]rank)
+	visit := func(s *slot, has int) {
+		r := ranks[s.machine]
+		r.units += has
+		if pl := s.placement(); pl != nil {
+			r.generation = max(r.generation, pl.Generation)
+		}
+		ranks[s.machine] = r
+	}
+	for _, n := range q.part {
+		for _, s := range n.slots {
+			if s.ties() {
+				visit(s, 1)
+				only = only || !q.free
+			}
+		}
+	}
+	for _, o := range q.anchors() {
+		visit(o.running(), 0)
+		only = true
+	}
+	if len(ranks) == 0 {
+		return nil, only
+	}
+	for m := range ranks {
+		machines = append(machines, m)
+	}
+	slices.SortFunc(machines, func(a, b *machine) int {
+		ra, rb := ranks[a], ranks[b]
+		switch {
+		case ra != rb:
+			return cmp.Or(cmp.Compare(rb.units, ra.units), cmp.Compare(rb.generation, ra.generation))
+		case better(a, b):
+			return -1
+		}
+		return 1
+	})
+	return machines, only
+}
+
+// anchors returns the placed units of the group that some of the part follow
+// or are followed by.
+func (q *query) anchors() []*node {
+	var out []*node
+	for _, o := range q.group {
+		if len(q.part) == len(q.group) || !o.placed() || slices.Contains(q.part, o) {
+			continue
+		}
+		bound := func(n *node) bool { return n.wants.followsUnit(o.name) || o.wants.followsUnit(n.name) }
+		if slices.ContainsFunc(q.part, bound) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// candidates yields machines that take new units, best first: at least all that
+// fit, from the shortest list that has them.
+func (q *query) candidates(yield func(*machine) bool) {
+	orders, size := []*loads{q.c.byLoad}, q.c.byLoad.Len()
+	for _, n := range q.part {
+		if id := n.wants.MachineID; id != "" {
+			if m := q.c.machines[id]; m != nil {
+				yield(m)
+			}
+			return
+		}
+		for i := range n.wants.needs {
+			if with, total := q.c.meeting(&n.wants.needs[i]); total < size {
+				orders, size = with, total
+			}
+		}
+	}
+	inOrder(orders, yield)
+}
+
+// meeting returns the orders of the machines that meet the need, and how many
+// they are.
+func (c *Cluster) meeting(n *need) (orders []*loads, size int) {
+	for _, v := range n.Values {
+		if l := c.byMeta[label{n.Key, v}]; l != nil {
+			orders = append(orders, l)
+			size += l.Len()
+		}
+	}
+	return orders, size
+}

@@ -1,0 +1,142 @@
+package schedule
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"fleet/unit"
+)
+
+// The readers tell what the store said last. What they return is the caller's,
+// save maps and slices within records, which are not to be changed. The model
+// must not change during an iteration.
+
+// Unit returns a unit's record.
+func (c *Cluster) Unit(name string) (unit.Unit, bool) {
+	n := c.units[name]
+	if n == nil || n.unit == nil {
+		return unit.Unit{}, false
+	}
+	return *n.unit, true
+}
+
+// File returns a unit's file, nil if it can't be read or there is no such unit.
+func (c *Cluster) File(name string) *unit.File {
+	if n := c.units[name]; n != nil {
+		return n.file
+	}
+	return nil
+}
+
+// Units yields every unit's record, in the order of the names.
+func (c *Cluster) Units() iter.Seq[unit.Unit] {
+	return func(yield func(unit.Unit) bool) {
+		for _, name := range sorted(&c.unitNames, c.units) {
+			if n := c.units[name]; n.unit != nil && !yield(*n.unit) {
+				return
+			}
+		}
+	}
+}
+
+// Machine returns a machine's record.
+func (c *Cluster) Machine(id string) (Machine, bool) {
+	m := c.machines[id]
+	if m == nil || m.record == nil {
+		return Machine{}, false
+	}
+	return *m.record, true
+}
+
+// Machines yields every machine's record, in the order of the IDs, whether or
+// not the machine is there.
+func (c *Cluster) Machines() iter.Seq[Machine] {
+	return func(yield func(Machine) bool) {
+		for _, id := range sorted(&c.machineIDs, c.machines) {
+			if m := c.machines[id]; m.record != nil && !yield(*m.record) {
+				return
+			}
+		}
+	}
+}
+
+// Presence returns what a machine that is there says of itself.
+func (c *Cluster) Presence(machine string) (Presence, bool) {
+	m := c.machines[machine]
+	if m == nil || m.presence == nil {
+		return Presence{}, false
+	}
+	return *m.presence, true
+}
+
+// Label returns what operators have set on a machine.
+func (c *Cluster) Label(machine string) (Label, bool) {
+	m := c.machines[machine]
+	if m == nil || m.label == nil {
+		return Label{}, false
+	}
+	return *m.label, true
+}
+
+// Lost reports whether the last Plan took the machine for lost, and nothing has
+// been heard of it since.
+func (c *Cluster) Lost(machine string) bool {
+	m := c.machines[machine]
+	return m != nil && m.lost
+}
+
+// EffectiveMetadata returns a machine's metadata as operators have changed it.
+func (c *Cluster) EffectiveMetadata(machine string) map[string]string {
+	if m := c.machines[machine]; m != nil {
+		return maps.Clone(m.metadata)
+	}
+	return nil
+}
+
+// Placements returns a unit's placements, in the order of the machines' IDs.
+func (c *Cluster) Placements(unit string) []Placement {
+	n := c.units[unit]
+	if n == nil {
+		return nil
+	}
+	var all []Placement
+	for _, s := range n.slots {
+		if s.place != nil {
+			all = append(all, *s.place)
+		}
+	}
+	return all
+}
+
+// PlacementsOn returns a machine's placements, in the order of the units' names.
+func (c *Cluster) PlacementsOn(machine string) []Placement {
+	m := c.machines[machine]
+	if m == nil {
+		return nil
+	}
+	var all []Placement
+	for _, s := range m.slots {
+		if s.place != nil {
+			all = append(all, *s.place)
+		}
+	}
+	slices.SortFunc(all, func(a, b Placement) int { return strings.Compare(a.Unit, b.Unit) })
+	return all
+}
+
+// States returns what machines report of a unit, in the order of their IDs.
+func (c *Cluster) States(name string) []unit.State {
+	n := c.units[name]
+	if n == nil {
+		return nil
+	}
+	var all []unit.State
+	for _, s := range n.slots {
+		if s.state != nil {
+			all = append(all, *s.state)
+		}
+	}
+	return all
+}

@@ -1,0 +1,74 @@
+package schedule
+
+// refusal says why a unit does not fit a machine. It is made on the way to
+// every placement, so it is put in words only when someone asks.
+type refusal struct {
+	kind refusalKind
+	what string
+	whom string // the unit of the group that does not fit, if not the one asked about
+}
+
+type refusalKind byte
+
+const (
+	fits refusalKind = iota
+	lost
+	missing
+	unregistered
+	otherMachine
+	lacksMetadata
+	lacksUnit
+	cordoned
+	draining
+	notReady
+	conflicts
+	runsElsewhere
+	stopping
+)
+
+// phrase puts the refusal in words for so many machines, their number left
+// out: "lacks metadata region=eu", "lack metadata region=eu".
+func (r refusal) phrase(machines int) string {
+	text := r.predicate(machines == 1)
+	if r.whom != "" {
+		text += " (" + r.whom + ")"
+	}
+	return text
+}
+
+func (r refusal) predicate(one bool) string {
+	is, lack, conflict, do := "are", "lack", "conflict", "do"
+	if one {
+		is, lack, conflict, do = "is", "lacks", "conflicts", "does"
+	}
+	switch r.kind {
+	case lost:
+		return is + " lost"
+	case missing:
+		return is + " missing and not yet taken for lost"
+	case unregistered:
+		return is + " not registered yet"
+	case otherMachine:
+		return is + " not machine " + r.what
+	case lacksMetadata:
+		return lack + " metadata " + r.what
+	case lacksUnit:
+		return do + " not hold " + r.what
+	case cordoned:
+		return is + " cordoned"
+	case draining:
+		return is + " being drained"
+	case notReady:
+		if r.what != "" {
+			return is + " not ready (" + r.what + ")"
+		}
+		return is + " not ready"
+	case conflicts:
+		return conflict + " with " + r.what
+	case runsElsewhere:
+		return do + " not come into question while it is on " + r.what
+	case stopping:
+		return is + " still stopping it"
+	}
+	return "fits"
+}

@@ -1,0 +1,99 @@
+package schedule
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// todo is what the next Plan has to look at.
+type todo struct {
+	nodes []*node // those with dirty set
+	pairs map[task]struct{}
+	// waiting units are not where they should be, and nothing can be done until
+	// a machine changes or a conflict ends.
+	waiting map[*node]struct{}
+}
+
+// task is a unit to decide about: everywhere, or on one machine.
+type task struct {
+	node    *node
+	machine *machine
+}
+
+func newTodo() todo {
+	return todo{pairs: make(map[task]struct{}), waiting: make(map[*node]struct{})}
+}
+
+// mark has the unit decided about.
+func (t *todo) mark(n *node) {
+	if !n.dirty {
+		n.dirty = true
+		t.nodes = append(t.nodes, n)
+	}
+}
+
+// pair has the unit decided about on one machine.
+func (t *todo) pair(n *node, m *machine) { t.pairs[task{n, m}] = struct{}{} }
+
+func (t *todo) wait(n *node) { t.waiting[n] = struct{}{} }
+
+func (t *todo) forget(n *node) {
+	n.dirty = false
+	delete(t.waiting, n)
+}
+
+// take returns all there is to do, in an order that depends on nothing else,
+// and forgets it, save that a unit stays dirty until its turn.
+func (t *todo) take() []task {
+	tasks := make([]task, 0, len(t.nodes)+len(t.pairs))
+	for _, n := range t.nodes {
+		tasks = append(tasks, task{node: n})
+	}
+	for p := range t.pairs {
+		tasks = append(tasks, p)
+	}
+	t.nodes = nil
+	clear(t.pairs)
+	slices.SortFunc(tasks, func(a, b task) int {
+		return cmp.Or(strings.Compare(a.node.name, b.node.name), strings.Compare(a.machineID(), b.machineID()))
+	})
+	return tasks
+}
+
+func (t task) machineID() string {
+	if t.machine == nil {
+		return ""
+	}
+	return t.machine.id
+}
+
+// touch has the unit of a slot decided about that changed there. What is gone
+// from everywhere or belongs everywhere is decided machine by machine.
+func (c *Cluster) touch(s *slot) {
+	if s.node.global() || !s.node.wanted() {
+		c.todo.pair(s.node, s.machine)
+		return
+	}
+	c.todo.mark(s.node)
+}
+
+// touchSlots has everything decided about that is on the machine.
+func (c *Cluster) touchSlots(m *machine) {
+	for _, s := range m.slots {
+		c.touch(s)
+	}
+}
+
+// touchBound has those decided about that are bound to n by MachineOf, either
+// way.
+func (c *Cluster) touchBound(n *node) {
+	for _, name := range n.wants.MachineOf {
+		if t := c.units[name]; !t.global() {
+			c.todo.mark(t)
+		}
+	}
+	for f := range n.follows {
+		c.todo.mark(f)
+	}
+}
