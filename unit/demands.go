@@ -38,6 +38,9 @@ func (d *demands) addMachineOf(v fleetValue, name string) error {
 		return fmt.Errorf("%s is a template, which runs nowhere: name an instance of it", name)
 	}
 	if d.isNew(machineOf, name) {
+		if len(d.MachineOf) == maxFollowed {
+			return fmt.Errorf("a unit can follow at most %d others", maxFollowed)
+		}
 		d.MachineOf = append(d.MachineOf, name)
 		d.name(v, name)
 	}
@@ -50,8 +53,6 @@ func (d *demands) addMetadata(pair string) error {
 	switch {
 	case !ok, key == "", value == "":
 		return errors.New("must be key=value")
-	case strings.Contains(value, "=") && strings.ContainsAny(value, whitespace):
-		return errors.New(`several pairs on a line must each be in double quotes: "a=b" "c=d"`)
 	case !d.isNew(machineMetadata, key+"="+value):
 		return nil
 	}

@@ -47,7 +47,8 @@ func fleetOptionNamed(name string) (fleetOption, bool) {
 // notices, whatever is in it.
 const (
 	maxFleetValues    = 1000
-	maxFleetValueSize = 1024
+	maxFleetValueSize = 512
+	maxFollowed       = 32 // units in MachineOf, each compared with every glob
 )
 
 // fleetValue is one value of one option, specifiers still in it.
@@ -116,6 +117,9 @@ func (s *fleetSection) split(lines []fleetValue) []fleetValue {
 	var values []fleetValue
 	for _, v := range lines {
 		words, why := splitQuoted(v.text)
+		if v.option == machineMetadata && pairsWithoutQuotes(v.text) {
+			why = `several pairs on a line must each be in double quotes, as in "a=b" "c=d"`
+		}
 		if why != "" {
 			s.problems.add(v.line, "%s=%.60s: %s", v.name, v.text, why)
 		}
@@ -128,6 +132,13 @@ func (s *fleetSection) split(lines []fleetValue) []fleetValue {
 		}
 	}
 	return values
+}
+
+// pairsWithoutQuotes reports whether a line looks like a=b c=d, which would be
+// the one pair of a and "b c=d".
+func pairsWithoutQuotes(s string) bool {
+	words := strings.Fields(s)
+	return s[0] != '"' && len(words) > 1 && strings.Contains(words[0], "=") && strings.Contains(words[len(words)-1], "=")
 }
 
 // splitQuoted returns the values of a line: "several" "in double quotes", or

@@ -1,0 +1,284 @@
+package unit_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fleet/unit"
+)
+
+// fleetFile parses a file whose [X-Fleet] starts with line 2.
+func fleetFile(t testing.TB, lines ...string) *unit.File {
+	t.Helper()
+	f, err := unit.Parse([]byte("[X-Fleet]\n" + strings.Join(lines, "\n") + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestRequirements(t *testing.T) {
+	type R = unit.Requirements
+	for _, tt := range []struct {
+		name, unit string
+		lines      []string
+		want       R
+	}{
+		{"none", "a.service", nil, R{}},
+		{"machine", "a.service", []string{"MachineID=113f16a7"}, R{MachineID: "113f16a7"}},
+		{"same machine twice", "a.service", []string{"MachineID=1", "X-ConditionMachineID=1"}, R{MachineID: "1"}},
+		{"another machine after all", "a.service", []string{"MachineID=1", "MachineID=", "MachineID=2"}, R{MachineID: "2"}},
+		{"followed units", "a.service", []string{"MachineOf=c.service", "MachineOf=b.service", "MachineOf=c.service"},
+			R{MachineOf: []string{"c.service", "b.service"}}},
+		{"globs", "a.service", []string{"Conflicts=b*", `Conflicts="c@[12].service" "b*"`, "Conflicts=d.service"},
+			R{Conflicts: []string{"b*", "c@[12].service", "d.service"}}},
+		{"replaces", "a.service", []string{"Replaces=b*.service", "Replaces=c.service"}, R{Replaces: []string{"b*.service", "c.service"}}},
+		{"old names", "a.service", []string{
+			"X-ConditionMachineOf=b.service", "MachineOf=c.service",
+			"X-ConditionMachineMetadata=k=1", "MachineMetadata=k=2",
+			"X-Conflicts=d*", "Conflicts=e*",
+		}, R{
+			MachineOf: []string{"b.service", "c.service"},
+			Metadata:  []unit.Metadata{{Key: "k", Values: []string{"1", "2"}}},
+			Conflicts: []string{"d*", "e*"},
+		}},
+		{"metadata", "a.service", []string{
+			`MachineMetadata="region=us-east-1" "diskType=SSD"`,
+			`MachineMetadata=region=eu`,
+			`MachineMetadata="region=us-east-1"	"owner=us = them"`,
+			`MachineMetadata=place=New York`,
+		}, R{Metadata: []unit.Metadata{
+			{Key: "region", Values: []string{"us-east-1", "eu"}},
+			{Key: "diskType", Values: []string{"SSD"}},
+			{Key: "owner", Values: []string{"us = them"}},
+			{Key: "place", Values: []string{"New York"}},
+		}}},
+		{"reset by the other name", "a.service", []string{"X-Conflicts=[", "MachineOf=b.service", "Conflicts=", "X-Conflicts=c"},
+			R{MachineOf: []string{"b.service"}, Conflicts: []string{"c"}}},
+		{"other sections", "a.service", []string{"Global=1", "[Unit]", "Conflicts=b.service"}, R{Global: true}},
+		{"global", "a.service", []string{"Global=true", "MachineMetadata=a=b", "Conflicts=c"},
+			R{Global: true, Metadata: []unit.Metadata{{Key: "a", Values: []string{"b"}}}, Conflicts: []string{"c"}}},
+		{"last global counts", "a.service", []string{"Global=true", "Global=no", "MachineID=1"}, R{MachineID: "1"}},
+		{"global reset", "a.service", []string{"Global=true", "Global=", "MachineID=1"}, R{MachineID: "1"}},
+		{"spread instances", "web@1.service", []string{"Conflicts=web@*.service"}, R{Conflicts: []string{"web@*.service"}}},
+		{"replaced siblings", "web@1.service", []string{"Replaces=web@*.service"}, R{Replaces: []string{"web@*.service"}}},
+		{"specifiers", "my-app@a-b.service", []string{
+			"MachineOf=%p-db@%i.service", "Conflicts=%p@*.service", "Conflicts=%N.*", "Conflicts=%j*",
+			`MachineMetadata="n=%n" "P=%P" "I=%I" "J=%J" "f=%f" "pc=100%%"`,
+		}, R{
+			MachineOf: []string{"my-app-db@a-b.service"},
+			Conflicts: []string{"my-app@*.service", "my-app@a-b.*", "app*"},
+			Metadata: []unit.Metadata{
+				{Key: "n", Values: []string{"my-app@a-b.service"}},
+				{Key: "P", Values: []string{"my/app"}},
+				{Key: "I", Values: []string{"a/b"}},
+				{Key: "J", Values: []string{"app"}},
+				{Key: "f", Values: []string{"/a/b"}},
+				{Key: "pc", Values: []string{"100%"}},
+			},
+		}},
+		{"specifiers without an instance", "a-b.service", []string{`MachineMetadata="i=x%i%I" "p=%p" "f=%f" "j=%j"`},
+			R{Metadata: []unit.Metadata{
+				{Key: "i", Values: []string{"x"}}, {Key: "p", Values: []string{"a-b"}},
+				{Key: "f", Values: []string{"/a/b"}}, {Key: "j", Values: []string{"b"}},
+			}}},
+		{"a specifier in a glob is text", `a\x2db@1.service`, []string{"Conflicts=%p@*.service", "Conflicts=%J?"},
+			R{Conflicts: []string{`a\\x2db@*.service`, "a-b?"}}},
+		{"an escape in a glob is text", "a.service", []string{`Conflicts=b\x2dc.service`}, R{Conflicts: []string{`b\\x2dc.service`}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := fleetFile(t, tt.lines...).Requirements(tt.unit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestBooleans(t *testing.T) {
+	for want, words := range map[bool]string{
+		true:  "1 yes y true t on YES True On",
+		false: "0 no n false f off NO False oFF",
+	} {
+		for _, word := range strings.Fields(words) {
+			r, err := fleetFile(t, "Global="+word).Requirements("a.service")
+			if err != nil || r.Global != want {
+				t.Errorf("Global=%s is %v, %v", word, r.Global, err)
+			}
+		}
+	}
+}
+
+func TestRequirementsRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name, unit string
+		lines      []string
+		want       string
+	}{
+		{"name", "a", nil, `unit name "a" has no suffix such as .service`},
+		{"boolean", "a.service", []string{"Global=maybe"}, "line 2: Global=maybe: must be true or false"},
+		{"glob", "a.service", []string{"Conflicts=["}, "line 2: Conflicts=[: not a glob: a [ needs its ], and a \\ something to follow it"},
+		{"glob, far end", "a.service", []string{`Replaces=zzz`, `Replaces=xy[`}, `line 3: Replaces=xy[: not a glob`},
+		{"glob of several", "a.service", []string{"X-Conflicts=b.service c.service"},
+			"line 2: X-Conflicts=b.service c.service: names have no spaces: several globs on a line must each be in double quotes"},
+		{"boot ID", "a.service", []string{"X-ConditionMachineBootID=%b"},
+			"line 2: X-ConditionMachineBootID=%b: obsolete, because a machine has another boot ID after each boot: use MachineID"},
+		{"two machines", "a.service", []string{"X-ConditionMachineID=1", "MachineID=2"},
+			"line 3: MachineID=2: the file names machine 1 already, and a unit runs on only one"},
+		{"machine with spaces", "a.service", []string{"MachineID=1 2"}, "line 2: MachineID=1 2: a machine ID has no spaces"},
+		{"followed nothing", "a.service", []string{"MachineOf=db"}, `line 2: MachineOf=db: unit name "db" has no suffix such as .service`},
+		{"followed template", "a.service", []string{"MachineOf=db@%i.service"},
+			"line 2: MachineOf=db@%i.service: db@.service is a template, which runs nowhere: name an instance of it"},
+		{"followed glob", "a.service", []string{"MachineOf=db@*.service"}, "line 2: MachineOf=db@*.service: must be the name of one unit, not a glob"},
+		{"no pair", "a.service", []string{"MachineMetadata=region"}, "line 2: MachineMetadata=region: must be key=value"},
+		{"no key", "a.service", []string{"MachineMetadata==eu"}, "line 2: MachineMetadata==eu: must be key=value"},
+		{"no value", "a.service", []string{"MachineMetadata=region="}, "line 2: MachineMetadata=region=: must be key=value"},
+		{"pairs without quotes", "a.service", []string{"MachineMetadata=a=b c=d"},
+			`line 2: MachineMetadata=a=b c=d: several pairs on a line must each be in double quotes, as in "a=b" "c=d"`},
+		{"quotes inside", "a.service", []string{`MachineMetadata=a="b c"`},
+			`line 2: MachineMetadata=a="b c": double quotes must be around the whole of each value, as in "a=b" "c=d"`},
+		{"quotes for some", "a.service", []string{`MachineMetadata="a=b" c=d`}, "double quotes must be around the whole of each value"},
+		{"open quote", "a.service", []string{`MachineMetadata="a=b" "c=d`}, "a quote is not closed"},
+		{"no space", "a.service", []string{`MachineMetadata="a=b""c=d"`}, "a space must follow a closing quote"},
+		{"empty quotes", "a.service", []string{`MachineOf=""`}, "line 2: MachineOf=: the value is empty"},
+		{"empty specifier", "a.service", []string{`MachineID=%i`}, "line 2: MachineID=%i: the value is empty"},
+		{"unknown specifier", "a.service", []string{`MachineID=%m`},
+			`line 2: MachineID=%m: unknown specifier "%m", [X-Fleet] knows %n %N %p %P %i %I %j %J %f %%`},
+		{"half a specifier", "a.service", []string{`MachineMetadata=a=5%`},
+			"line 2: MachineMetadata=a=5%: a % stands alone at the end, write %% for a percent sign"},
+		{"specifier that can't be", `a@\q.service`, []string{`MachineMetadata=a=%I`}, `line 2: MachineMetadata=a=%I: can't unescape "\\q"`},
+		{"global on a machine", "a.service", []string{"MachineID=1", "Global=1"},
+			"line 2: MachineID can't be combined with Global: a global unit runs on every machine that fits"},
+		{"global with another", "a.service", []string{"Global=1", "X-ConditionMachineOf=b.service"},
+			"line 3: X-ConditionMachineOf can't be combined with Global"},
+		{"global that replaces", "a.service", []string{"Global=1", "Replaces=b.service"}, "line 3: Replaces can't be combined with Global"},
+		{"replaces and conflicts", "a.service", []string{"X-Conflicts=c", "Replaces=b"},
+			"line 3: Replaces can't be combined with X-Conflicts: the one moves other units away, the other avoids them"},
+		{"follows what it avoids", "a.service", []string{"MachineOf=b@1.service", "Conflicts=c", "Conflicts=b@*"},
+			"line 2: MachineOf=b@1.service is matched by Conflicts=b@*: the unit can't both follow b@1.service and keep off its machine"},
+		{"follows what it replaces", "a.service", []string{"MachineOf=b.service", "Replaces=b.service"},
+			"line 2: MachineOf=b.service is matched by Replaces=b.service"},
+		{"avoids itself", "a.service", []string{"Conflicts=a.service"}, "line 2: Conflicts names a.service itself"},
+		{"avoids itself by a specifier", `a\x2db.service`, []string{"Conflicts=%n"}, `line 2: Conflicts names a\x2db.service itself`},
+		{"replaces itself", "a@1.service", []string{"Replaces=%p@1.service"}, "line 2: Replaces names a@1.service itself"},
+		{"follows itself", "a.service", []string{"MachineOf=a.service"}, "line 2: MachineOf names a.service itself"},
+		{"long value", "a.service", []string{"Conflicts=" + strings.Repeat("a", 2000)}, "2000 bytes are too many, the limit is 512"},
+		{"many values", "a.service", []string{strings.Repeat("Conflicts=a\n", 1001)}, "line 1002: [X-Fleet] has more than 1000 values"},
+		{"many values on a line", "a.service", []string{"Conflicts=" + strings.Repeat(`"a" `, 1001)}, "line 2: [X-Fleet] has more than 1000 values"},
+		{"many followed", "a.service", numbered("MachineOf=b%d.service", 33), "line 34: MachineOf=b32.service: a unit can follow at most 32 others"},
+		{"several", "a.service", []string{"MachineOf=a.service", "Global=maybe", `Conflicts="`},
+			"line 2: MachineOf names a.service itself\nline 3: Global=maybe: must be true or false\nline 4: Conflicts=\": a quote is not closed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := fleetFile(t, tt.lines...).Requirements(tt.unit)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if !cmp.Equal(r, unit.Requirements{}) {
+				t.Errorf("refused, but with %+v", r)
+			}
+		})
+	}
+}
+
+func numbered(format string, n int) []string {
+	var lines []string
+	for i := range n {
+		lines = append(lines, fmt.Sprintf(format, i))
+	}
+	return lines
+}
+
+func TestErrorsFromOptionsNameNoLine(t *testing.T) {
+	f, err := unit.FromOptions(opts("X-Fleet", "Global", "maybe"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Requirements("a.service")
+	var e *unit.Error
+	if !errors.As(err, &e) || e.Line != 0 || e.Error() != "Global=maybe: must be true or false" {
+		t.Errorf("%v", err)
+	}
+}
+
+// A unit that appends to what it got must not change what others get.
+func TestRequirementsAreShared(t *testing.T) {
+	f := fleetFile(t, "Conflicts=b*", "Conflicts=c*", "Conflicts=d*", "MachineMetadata=a=1", "MachineMetadata=a=2", "MachineMetadata=a=3")
+	first, err := f.Requirements("a@1.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = append(first.Conflicts, "e*")
+	_ = append(first.Metadata[0].Values, "4")
+	second, _ := f.Requirements("a@2.service")
+	if _ = append(second.Conflicts, "f*"); &first.Conflicts[0] != &second.Conflicts[0] {
+		t.Error("two units have copies of the same globs")
+	}
+	if cap(first.Conflicts) != 3 || cap(first.Metadata[0].Values) != 3 {
+		t.Error("an append to one unit's globs or values would be seen by another")
+	}
+}
+
+// A file that was put together field by field has requirements as well.
+func TestRequirementsOfBareFile(t *testing.T) {
+	f := &unit.File{Options: opts("X-Fleet", "Global", "true")}
+	if r, err := f.Requirements("a.service"); err != nil || !r.Global {
+		t.Errorf("%+v, %v", r, err)
+	}
+	f = &unit.File{Options: opts("X-Fleet", "Globl", "true")}
+	if r, err := f.Requirements("a.service"); err == nil {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		lines []string
+		want  string // "" when nothing is wrong
+	}{
+		{"a.service", []string{"[Service]"}, ""},
+		{"a.svc", nil, "ends in .svc, which is no unit type"},
+		{"a.service", []string{"Global=maybe"}, "line 2: Global=maybe: must be true or false"},
+		{"a@.service", []string{"MachineOf=db@%i.service", "Conflicts=%p@*.service", "MachineMetadata=p=%f%I"}, ""},
+		{"a@.service", []string{"MachineOf=a@1.service"}, ""},
+		{"a@.service", []string{"MachineOf=%n"}, "itself"},
+		{"a@.service", []string{"MachineOf=%p@%i.service"}, "itself"},
+		{"a@.service", []string{"MachineOf=a@.service"}, "is a template"},
+		{"a@.service", []string{"MachineMetadata=a=%z"}, `unknown specifier "%z"`},
+		{"a@.service", []string{"Conflicts=["}, "not a glob"},
+	} {
+		err := unit.Check(tt.name, fleetFile(t, tt.lines...))
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("Check(%s, %q): %v, want %q", tt.name, tt.lines, err, tt.want)
+		}
+	}
+}
+
+func BenchmarkRequirements(b *testing.B) {
+	for _, bb := range []struct {
+		name  string
+		lines []string
+	}{
+		{"none", nil},
+		{"shared", []string{"Conflicts=web@*.service", `MachineMetadata="region=eu" "disk=ssd"`}},
+		{"specifiers", []string{"Conflicts=%p@*.service", "MachineOf=db@%i.service"}},
+	} {
+		f := fleetFile(b, bb.lines...)
+		b.Run(fmt.Sprintf("options=%s", bb.name), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := f.Requirements("web@1.service"); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
