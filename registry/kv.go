@@ -26,7 +26,9 @@ type KV interface {
 	// of package schedule, or one that wraps schedule.ErrUnavailable when the
 	// store lost its leader or stopped answering. A quiet watch also delivers
 	// events without changes (progress), so that its reader can tell it from a
-	// dead one.
+	// dead one: the first as soon as the watch is established, further ones
+	// every few seconds. From 0 means from the next revision on. Slices and
+	// values delivered are shared; they must not be modified.
 	Watch(ctx context.Context, key, end string, from int64) <-chan WatchEvent
 
 	// Leases is the store's lease interface.
@@ -139,9 +141,13 @@ type KeyChange struct {
 	Pair
 }
 
-// MaxOps is the largest number of operations in one transaction, conditions
-// not counted.
+// MaxOps is the largest number of operations in either branch of one
+// transaction and, counted apart, of conditions.
 const MaxOps = 128
+
+// MaxTxnBytes is the largest sum of keys and values that one transaction may
+// put, both branches taken together. etcd's own limit is a request of 1.5 MiB.
+const MaxTxnBytes = 1 << 20
 
 var (
 	// ErrUnknownOutcome: a transaction was sent and its answer was not heard.

@@ -130,7 +130,7 @@ var errEmptyKey = errors.New("the key is empty")
 
 // checkTxn refuses what etcd would refuse whatever the store holds: too many
 // operations or conditions, an operation without a key, a key that one branch
-// puts twice or both puts and deletes.
+// puts twice or both puts and deletes, more than MaxTxnBytes.
 func checkTxn(t Txn) error {
 	if n := max(len(t.If), len(t.Then), len(t.Else)); n > MaxOps {
 		return fmt.Errorf("transaction: %d operations or conditions, the limit is %d", n, MaxOps)
@@ -140,7 +140,14 @@ func checkTxn(t Txn) error {
 			return fmt.Errorf("transaction: condition: %w", errEmptyKey)
 		}
 	}
+	size := 0
 	for _, branch := range [][]Op{t.Then, t.Else} {
+		for _, op := range branch {
+			size += len(op.Put) + len(op.Value)
+		}
+		if size > MaxTxnBytes {
+			return fmt.Errorf("transaction: more than %d bytes to write", MaxTxnBytes)
+		}
 		if err := checkOps(branch); err != nil {
 			return fmt.Errorf("transaction: %w", err)
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // memoryWatch is one watch of a Memory. The Memory's lock guards everything
-// but out, wake and heard.
+// that is not said to be otherwise.
 type memoryWatch struct {
 	client   *memoryClient
 	key, end string
@@ -19,7 +19,10 @@ type memoryWatch struct {
 	err      error
 	wake     chan struct{}
 	out      chan WatchEvent
-	heard    time.Time // when the store was last heard from; the watch's goroutine alone uses it
+
+	// The watch's goroutine alone uses these.
+	heard time.Time // when the store was last heard from
+	begun bool      // something was delivered
 }
 
 // kick makes the watch look at its state again.
@@ -55,7 +58,7 @@ func (w *memoryWatch) run(ctx context.Context) {
 			if event.Err != nil {
 				return
 			}
-			w.heard = time.Now()
+			w.heard, w.begun = time.Now(), true
 			continue
 		}
 		timer.Reset(again)
@@ -83,7 +86,7 @@ func (w *memoryWatch) take() (event WatchEvent, due bool, again time.Duration) {
 		return WatchEvent{Revision: w.next - 1, Err: w.err}, true, 0
 	case open && len(w.pending) > 0:
 		return w.drain(), true, 0
-	case open && m.state.revision >= w.next-1 && quiet >= progressInterval:
+	case open && m.state.revision >= w.next-1 && (quiet >= progressInterval || !w.begun):
 		w.next = m.state.revision + 1
 		return WatchEvent{Revision: m.state.revision}, true, 0
 	case open && m.state.revision >= w.next-1:
