@@ -102,6 +102,8 @@ func TestParseRefuses(t *testing.T) {
 			"line 2: unknown option machinemetadata in [X-Fleet], did you mean MachineMetadata?"},
 		{"unknown option, old name", "[X-Fleet]\nX-Conflict=a\n",
 			"line 2: unknown option X-Conflict in [X-Fleet], did you mean Conflicts?"},
+		{"unknown option, nearest", "[X-Fleet]\nMachineI=a\n",
+			"line 2: unknown option MachineI in [X-Fleet], did you mean MachineID?"},
 		{"unknown option, far", "[X-Fleet]\nColour=a\n",
 			"line 2: unknown option Colour in [X-Fleet]; the options are MachineID, MachineOf, MachineMetadata, Conflicts, Replaces, Global"},
 		{"several", "[X-Fleet]\nGlobl=1\n[Unit]\nA\n[X-Fleet]\nReplace=\n", `line 2: unknown option Globl in [X-Fleet], did you mean Global?
