@@ -1,0 +1,186 @@
+package api
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"fleet/schedule"
+	"fleet/unit"
+)
+
+// Machine is a machine as the API shows it. Metadata is the effective one:
+// what the machine is configured with, as operators have changed it.
+type Machine struct {
+	schedule.Machine
+	Alive    bool   `json:"alive"` // false: the machine is lost
+	Ready    bool   `json:"ready"` // takes new units
+	Problem  string `json:"problem,omitempty"`
+	Cordoned bool   `json:"cordoned,omitempty"`
+	Draining bool   `json:"draining,omitempty"`
+}
+
+// detail is how much of a unit is shown.
+type detail int
+
+const (
+	plain       detail = iota
+	withOptions        // its options, as the API of fleet 1.0 had them
+	withText           // and its file
+)
+
+// unit returns the unit as the API shows it, or nil.
+func (v *view) unit(name string, d detail) *unit.Unit {
+	u, ok := v.Unit(name)
+	if !ok {
+		return nil
+	}
+	if f := v.File(name); f != nil {
+		if d >= withOptions {
+			u.Options = f.Options
+		}
+		if d >= withText {
+			u.Text = f.Text
+		}
+	}
+	if v.global(name) {
+		return &u // it has many machines and as many states
+	}
+	u.CurrentState = unit.Inactive
+	if p := v.placement(name); p != nil {
+		u.CurrentState = current(&u, p, v.state(name, p.MachineID))
+		if p.Order != schedule.Release {
+			u.MachineID = p.MachineID
+		}
+	}
+	return &u
+}
+
+func (v *view) global(name string) bool {
+	f := v.File(name)
+	if f == nil {
+		return false
+	}
+	req, err := f.Requirements(name)
+	return err == nil && req.Global
+}
+
+// placement returns the one that says where a unit is: a run before a held
+// before a release, and of these the latest.
+func (v *view) placement(name string) *schedule.Placement {
+	all := v.Placements(name)
+	if len(all) == 0 {
+		return nil
+	}
+	best := slices.MaxFunc(all, func(a, b schedule.Placement) int {
+		return cmp.Or(cmp.Compare(rank(a.Order), rank(b.Order)), cmp.Compare(a.Generation, b.Generation))
+	})
+	return &best
+}
+
+func rank(o schedule.Order) int {
+	switch o {
+	case schedule.Run:
+		return 2
+	case schedule.Held:
+		return 1
+	}
+	return 0
+}
+
+func (v *view) state(name, machine string) *unit.State {
+	for _, st := range v.States(name) {
+		if st.MachineID == machine {
+			return &st
+		}
+	}
+	return nil
+}
+
+// states returns what machines report of a unit, by machine. The report that
+// a unit was released is the engine's alone.
+func (v *view) states(name string) []unit.State {
+	return slices.DeleteFunc(v.States(name), func(st unit.State) bool { return st.Released })
+}
+
+// current is the state that a unit has been brought to, by its placement and
+// what the machine there reports. It equals the desired state only once the
+// machine is done with all that was asked for last.
+func current(u *unit.Unit, p *schedule.Placement, st *unit.State) unit.TargetState {
+	if st == nil || st.Released {
+		return unit.Inactive
+	}
+	if p.Order == schedule.Release {
+		if st.Active() {
+			return unit.Launched
+		}
+		return unit.Loaded
+	}
+	reached := cmp.Or(st.Reached, unit.Inactive)
+	if st.Generation == p.Generation && p.Hash == u.Hash || reached != u.DesiredState {
+		return reached
+	}
+	// What was reached was an earlier version or order of the same target.
+	if reached == unit.Launched {
+		return unit.Loaded
+	}
+	return unit.Inactive
+}
+
+// event returns a unit's whole status but the revision.
+func (v *view) event(name string) Event {
+	e := Event{Name: name, Unit: v.unit(name, plain), Placements: v.Placements(name), States: v.states(name)}
+	on := map[string]bool{}
+	for _, p := range e.Placements {
+		on[p.MachineID] = true
+	}
+	for _, st := range e.States {
+		on[st.MachineID] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(on)) {
+		if m := v.machine(id); m != nil {
+			e.Machines = append(e.Machines, *m)
+		}
+	}
+	e.Explanation = v.obstacle(e.Unit)
+	return e
+}
+
+// obstacle says why a unit is not where it should be. It is empty where the
+// unit is there, or on its way at a machine that fits.
+func (v *view) obstacle(u *unit.Unit) string {
+	if u == nil || u.CurrentState == u.DesiredState {
+		return ""
+	}
+	x := v.Explain(u.Name)
+	missing := slices.ContainsFunc(x.Placed, func(id string) bool {
+		_, here := v.Presence(id)
+		return !here
+	})
+	switch {
+	case x.Pending, u.DesiredState == unit.Inactive:
+		return x.String()
+	case !v.global(u.Name) && (missing || len(x.Reasons) > 0):
+		return x.String()
+	}
+	return ""
+}
+
+// machine returns the machine as the API shows it, or nil.
+func (v *view) machine(id string) *Machine {
+	record, ok := v.Machine(id)
+	if !ok {
+		return nil
+	}
+	m := &Machine{Machine: record}
+	if m.Metadata = v.EffectiveMetadata(id); m.Metadata == nil {
+		m.Metadata = map[string]string{}
+	}
+	if p, here := v.Presence(id); here {
+		m.Alive, m.Ready, m.Problem = true, p.Ready, p.Problem
+	}
+	if l, ok := v.Label(id); ok {
+		m.Cordoned, m.Draining = l.Cordoned, l.Draining
+	}
+	return m
+}

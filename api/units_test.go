@@ -1,0 +1,246 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"fleet/api"
+	"fleet/schedule"
+	"fleet/unit"
+)
+
+const webText = "# the front page\n[Unit]\nDescription=Web\n\n[Service]\nExecStart=/bin/sleep 1d\n"
+
+const webOptions = `[{"section":"Unit","name":"Description","value":"Web"},{"section":"Service","name":"ExecStart","value":"/bin/sleep 1d"}]`
+
+func TestPutUnit(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	steps := []struct {
+		what, name, body string
+		header           []string
+		status           int
+		says             string
+	}{
+		{"only a state of an unknown unit", "web.service", `{"desiredState":"launched"}`, nil, 409, "unit does not exist"},
+		{"a new unit", "web.service", `{"desiredState":"inactive","options":` + webOptions + `}`, nil, 201, ""},
+		{"the same again", "web.service", `{"desiredState":"inactive","options":` + webOptions + `}`, nil, 204, ""},
+		{"only a state", "web.service", `{"desiredState":"launched"}`, nil, 204, ""},
+		{"nothing at all", "web.service", `{}`, nil, 409, "neither desiredState nor options"},
+		{"other options", "web.service", `{"desiredState":"launched","options":[{"section":"Service","name":"ExecStart","value":"/bin/true"}]}`, nil, 201, ""},
+		{"text where it must be new", "web.service", jsonOf(unit.Unit{Text: webText}), []string{"If-None-Match", "*"}, 412, "different file"},
+		{"text over another file", "web.service", jsonOf(unit.Unit{Text: webText}), []string{"If-Match", `"abc"`}, 412, "different file"},
+		{"a condition that isn't one", "web.service", jsonOf(unit.Unit{Text: webText}), []string{"If-Match", `abc`}, 400, "If-Match"},
+		{"text", "web.service", jsonOf(unit.Unit{Text: webText}), nil, 201, ""},
+		{"its options", "web.service", `{"options":` + webOptions + `}`, nil, 204, ""},
+		{"text and other options", "web.service", `{"text":"[Service]\nExecStart=/bin/true\n","options":` + webOptions + `}`, nil, 400, "differ"},
+		{"another name in the body", "web.service", `{"name":"app.service","desiredState":"loaded"}`, nil, 400, `"app.service"`},
+		{"no such state", "web.service", `{"desiredState":"running"}`, nil, 400, "none of inactive, loaded, launched"},
+		{"an active template", "web@.service", `{"desiredState":"launched","options":` + webOptions + `}`, nil, 400, "template"},
+		{"a template", "web@.service", `{"desiredState":"inactive","options":` + webOptions + `}`, nil, 201, ""},
+		{"no JSON", "web.service", `{`, nil, 400, "decode"},
+		{"another media type", "web.service", `{}`, []string{"Content-Type", "text/plain"}, 415, "application/json"},
+	}
+	for _, s := range steps {
+		status, h, answer := w.call("PUT", "/fleet/v1/units/"+s.name, s.body, s.header...)
+		if status != s.status || !strings.Contains(answer, strings.ReplaceAll(s.says, `"`, `\"`)) {
+			t.Errorf("%s: got %d %q, want %d with %q", s.what, status, answer, s.status, s.says)
+		}
+		if status >= 400 && h.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: content type %q of an error", s.what, h.Get("Content-Type"))
+		}
+	}
+	var u unit.Unit
+	w.want(200, "GET", "/fleet/v1/units/web.service", "", &u)
+	if u.Text != webText || u.DesiredState != unit.Launched || len(u.Options) != 2 {
+		t.Errorf("the unit is %+v: its text or target state has changed unasked", u)
+	}
+	w.want(204, "DELETE", "/fleet/v1/units/web.service", "", nil)
+	w.want(404, "DELETE", "/fleet/v1/units/web.service", "", nil)
+	w.want(404, "GET", "/fleet/v1/units/web.service", "", nil)
+}
+
+// TestPutUnitRefuses: what is wrong is said in the user's words, and nothing is
+// written.
+func TestPutUnitRefuses(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	big := "[Service]\nExecStart=/bin/true\n#" + strings.Repeat("x", unit.MaxFileSize)
+	option := func(section, name, value string) string {
+		return jsonOf(unit.Unit{DesiredState: unit.Launched, Options: []unit.Option{{Section: section, Name: name, Value: value}}})
+	}
+	text := func(s string) string { return jsonOf(unit.Unit{DesiredState: unit.Launched, Text: s}) }
+	rows := []struct {
+		what, name, body string
+		status           int
+		says             string
+	}{
+		{"a name with a wrong character", "we%20b.service", text(webText), 400, "only letters, digits"},
+		{"a name without a type", "web", text(webText), 400, "no suffix"},
+		{"a name of another type", "web.conf", text(webText), 400, "no unit type"},
+		{"a name that is too long", strings.Repeat("a", 250) + ".service", text(webText), 400, "255"},
+		{"a name that begins with @", "@web.service", text(webText), 400, "starts with @"},
+		{"a file that is too large", "web.service", text(big), 413, "unit file is larger than 1 MiB"},
+		{"a body that is too large", "web.service", text(strings.Repeat("x", 9<<20)), 413, "the body is larger than 8 MiB"},
+		{"a NUL", "web.service", text("[Service]\nExecStart=/bin/true\x00\n"), 400, "NUL"},
+		{"no section", "web.service", text("ExecStart=/bin/true\n"), 400, "section"},
+		{"no UTF-8", "web.service", `{"desiredState":"launched","text":"[Service]` + "\xff" + `"}`, 400, "UTF-8"},
+		{"an unknown option", "web.service", text("[X-Fleet]\nConflict=web.service\n"), 400, "did you mean Conflicts?"},
+		{"a bad glob", "web.service", text("[X-Fleet]\nConflicts=[\n"), 400, "Conflicts"},
+		{"half a boolean", "web.service", text("[X-Fleet]\nGlobal=maybe\n"), 400, "maybe"},
+		{"a smuggled directive", "web.service", option("Service", "ExecStart", "/bin/true\nUser=root"), 400, "line break"},
+		{"a smuggled directive after a return", "web.service", option("Service", "ExecStart", "/bin/true\rUser=root"), 400, "line break"},
+		{"a smuggled section", "web.service", option("Service]\n[X", "ExecStart", "/bin/true"), 400, "line break"},
+		{"a smuggled name", "web.service", option("Service", "A=b\nExecStart", "/bin/true"), 400, "line break"},
+	}
+	for _, r := range rows {
+		status, _, answer := w.call("PUT", "/fleet/v1/units/"+r.name, r.body)
+		if status != r.status || !strings.Contains(answer, r.says) {
+			t.Errorf("%s: got %d %q, want %d with %q", r.what, status, answer, r.status, r.says)
+		}
+	}
+	for _, c := range w.snapshot() {
+		if c.Unit != nil {
+			t.Errorf("%s was written", c.Unit.Name)
+		}
+	}
+}
+
+func TestUnitStatus(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	w.machine("m2", "10.0.0.2", nil)
+	f := w.put("web.service", webText, unit.Launched)
+	check := func(what string, current unit.TargetState, machine string) {
+		t.Helper()
+		var u unit.Unit
+		w.want(200, "GET", "/fleet/v1/units/web.service", "", &u)
+		if u.CurrentState != current || u.MachineID != machine {
+			t.Errorf("%s: currentState %q on %q, want %q on %q", what, u.CurrentState, u.MachineID, current, machine)
+		}
+	}
+	check("unplaced", unit.Inactive, "")
+	p := schedule.Placement{Unit: "web.service", MachineID: "m1", Hash: f.Hash, Target: unit.Launched, Order: schedule.Run, Generation: 7}
+	w.place(p, false)
+	check("placed and not reported", unit.Inactive, "m1")
+	st := unit.State{Name: "web.service", Hash: f.Hash, MachineID: "m1", LoadState: "loaded", ActiveState: "activating", SubState: "start", Generation: 7}
+	w.report(st)
+	check("on its way", unit.Inactive, "m1")
+	w.run("web.service", "m1", f, unit.Launched, 7)
+	check("there", unit.Launched, "m1")
+	g := w.put("web.service", webText+"Restart=always\n", unit.Launched)
+	check("with a new file that the machine has not yet", unit.Loaded, "m1")
+	w.run("web.service", "m1", g, unit.Launched, 9)
+	check("with the new file", unit.Launched, "m1")
+	w.put("web.service", webText+"Restart=always\n", unit.Loaded)
+	check("not stopped yet", unit.Launched, "m1")
+	p.Order, p.Generation = schedule.Release, 11
+	w.place(p, false)
+	check("being released", unit.Launched, "")
+	st.Generation, st.Released, st.ActiveState = 11, true, "inactive"
+	w.report(st)
+	check("released", unit.Inactive, "")
+}
+
+func TestGlobalUnitHasNoSinglePlace(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	f := w.put("log.service", "[Service]\nExecStart=/bin/true\n[X-Fleet]\nGlobal=true\n", unit.Launched)
+	w.run("log.service", "m1", f, unit.Launched, 3)
+	status, _, answer := w.call("GET", "/fleet/v1/units/log.service", "")
+	if status != 200 || strings.Contains(answer, "currentState") || strings.Contains(answer, "machineID") {
+		t.Errorf("got %d %s, want neither currentState nor machineID", status, answer)
+	}
+}
+
+func TestListingIsOneSnapshot(t *testing.T) {
+	w := newWorld(t, api.Config{PageLimit: 2})
+	for i := range 5 {
+		w.put(fmt.Sprintf("u%d.service", i), webText, unit.Inactive)
+	}
+	var names []string
+	path := "/fleet/v1/units"
+	for n := 0; path != ""; n++ {
+		var p api.UnitPage
+		w.want(200, "GET", path, "", &p)
+		for _, u := range p.Units {
+			names = append(names, u.Name)
+			if len(u.Options) != 2 || u.Hash == "" {
+				t.Errorf("%s is listed without options or hash", u.Name)
+			}
+		}
+		if path = ""; p.NextPageToken != "" {
+			path = "/fleet/v1/units?nextPageToken=" + p.NextPageToken
+		}
+		if n == 0 { // later pages must show neither
+			w.must(w.reg.DeleteUnit(t.Context(), "u4.service"))
+			w.put("u0b.service", webText, unit.Inactive)
+		}
+	}
+	if got := strings.Join(names, " "); got != "u0.service u1.service u2.service u3.service u4.service" {
+		t.Errorf("listed %s", got)
+	}
+}
+
+func TestPageToken(t *testing.T) {
+	w := newWorld(t, api.Config{PageLimit: 2})
+	other := newWorld(t, api.Config{PageLimit: 3})
+	for i := range 5 {
+		w.put(fmt.Sprintf("u%d.service", i), webText, unit.Inactive)
+		other.put(fmt.Sprintf("u%d.service", i), webText, unit.Inactive)
+	}
+	var p, q api.UnitPage
+	w.want(200, "GET", "/fleet/v1/units", "", &p)
+	other.want(200, "GET", "/fleet/v1/units", "", &q)
+	for what, path := range map[string]string{
+		"no token":              "units?nextPageToken=hello",
+		"a longer one":          "units?nextPageToken=" + p.NextPageToken + "AAAA",
+		"of another listing":    "state?nextPageToken=" + p.NextPageToken,
+		"of another page limit": "units?nextPageToken=" + q.NextPageToken,
+	} {
+		if status, _, answer := w.call("GET", "/fleet/v1/"+path, ""); status != 400 {
+			t.Errorf("%s: got %d %s, want 400", what, status, answer)
+		}
+	}
+}
+
+func TestEmptyListingsAreLists(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	for path, want := range map[string]string{"units": `{"units":[]}`, "state": `{"states":[]}`, "machines": `{"machines":[]}`} {
+		if _, h, answer := w.call("GET", "/fleet/v1/"+path, ""); answer != want || h.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: got %s (%s), want %s", path, answer, h.Get("Content-Type"), want)
+		}
+	}
+}
+
+func TestUnknownCalls(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	for _, c := range []struct {
+		method, path string
+		status       int
+	}{
+		{"POST", "/fleet/v1/units", http.StatusMethodNotAllowed},
+		{"PATCH", "/fleet/v1/units/web.service", http.StatusMethodNotAllowed},
+		{"DELETE", "/fleet/v1/state", http.StatusMethodNotAllowed},
+		{"GET", "/fleet/v1/nothing", http.StatusNotFound},
+		{"GET", "/", http.StatusNotFound},
+	} {
+		status, _, answer := w.call(c.method, c.path, "")
+		if status != c.status || !strings.HasPrefix(answer, `{"error":{"code":`) {
+			t.Errorf("%s %s: got %d %s, want %d", c.method, c.path, status, answer, c.status)
+		}
+	}
+	if _, h, _ := w.call("POST", "/fleet/v1/units/web.service", ""); h.Get("Allow") != "DELETE, GET, PUT" {
+		t.Errorf("Allow is %q", h.Get("Allow"))
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	w := newWorld(t, api.Config{Unavailable: func() string { return "another machine has this machine's ID" }})
+	for _, path := range []string{"units", "units/web.service", "state", "machines", "discovery", "events"} {
+		status, _, answer := w.call("GET", "/fleet/v1/"+path, "")
+		if status != 503 || !strings.Contains(answer, "another machine has this machine's ID") {
+			t.Errorf("%s: got %d %s, want 503 with the reason", path, status, answer)
+		}
+	}
+}
