@@ -21,6 +21,7 @@ func upCommand(w *where) *cobra.Command {
 	cfg := sandbox.Config{}
 	var metadata, conf []string
 	var bare bool
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use: "up", Short: "Boot the machines", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,7 +40,9 @@ func upCommand(w *where) *cobra.Command {
 				}
 			}
 			start := time.Now()
-			c, err := sandbox.Up(cmd.Context(), cfg)
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			c, err := sandbox.Up(ctx, cfg)
 			if err != nil {
 				return err
 			}
@@ -53,6 +56,7 @@ func upCommand(w *where) *cobra.Command {
 	f.StringVar(&cfg.Bin, "bin", "", "directory with static fleetd and fleetctl (default: where fleet-sandbox itself is)")
 	f.BoolVar(&bare, "bare", false, "machines without fleet")
 	f.BoolVar(&cfg.NoDocker, "no-docker", false, "machines without Docker")
+	f.DurationVar(&timeout, "timeout", 3*time.Minute, "give up when the machines aren't ready by then, and remove them")
 	f.StringArrayVar(&metadata, "metadata", nil, "KEY=VALUE[,VALUE...]: fleet metadata, the values dealt out to the machines in turn (repeatable)")
 	f.StringArrayVar(&conf, "conf", nil, "a line more in fleet.conf, such as agent_ttl=5s (repeatable)")
 	return cmd

@@ -128,19 +128,30 @@ func (b box) kill(ctx context.Context) error {
 	return poll(ctx, func() bool { return !b.populated() })
 }
 
-// remove takes the box's cgroups away. Its processes must have ended.
-func (b box) remove(ctx context.Context) error {
+// destroy kills what is in the box and takes its cgroups away. It does so again
+// until it succeeds: a process that was just being put into the box may enter
+// it late, and one that has just ended may keep a v1 cgroup busy for a moment.
+func (b box) destroy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var last error
+	if err := poll(ctx, func() bool { last = b.tryDestroy(ctx); return last == nil }); err != nil {
+		return fmt.Errorf("remove %s: %w", b.name, errors.Join(err, last))
+	}
+	return nil
+}
+
+func (b box) tryDestroy(ctx context.Context) error {
+	if err := b.kill(ctx); err != nil {
+		return err
+	}
 	dirs, err := b.dirs()
 	if err != nil {
 		return err
 	}
-	// A process that has just ended may keep a v1 cgroup busy a little longer.
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
 	for _, d := range dirs {
-		var last error
-		if poll(ctx, func() bool { last = removeCgroup(d); return last == nil }) != nil {
-			return fmt.Errorf("remove cgroup: %w", last)
+		if err := removeCgroup(d); err != nil {
+			return err
 		}
 	}
 	return nil

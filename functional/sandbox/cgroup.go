@@ -41,7 +41,8 @@ func readHierarchies() (hierarchies, error) {
 }
 
 // parseHierarchies reads the texts of /proc/self/mounts and /proc/self/cgroup
-// (see proc(5) and cgroups(7)).
+// (see proc(5) and cgroups(7)). The v2 hierarchy, in which a box's processes are
+// looked for, comes first.
 func parseHierarchies(mounts, own string) hierarchies {
 	paths := map[string]string{} // by controller list; "" for v2
 	for line := range strings.Lines(own) {
@@ -66,6 +67,15 @@ func parseHierarchies(mounts, own string) hierarchies {
 			}
 		}
 	}
+	slices.SortStableFunc(hs, func(a, b hierarchy) int {
+		if a.v2 == b.v2 {
+			return strings.Compare(a.mount, b.mount)
+		}
+		if a.v2 {
+			return -1
+		}
+		return 1
+	})
 	return hs
 }
 

@@ -15,10 +15,7 @@ func clean(ctx context.Context, dir, name string) error {
 		return err
 	}
 	for _, b := range boxes {
-		if err := b.kill(ctx); err != nil {
-			return err
-		}
-		if err := b.remove(ctx); err != nil {
+		if err := b.destroy(ctx); err != nil {
 			return err
 		}
 	}

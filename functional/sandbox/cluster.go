@@ -181,15 +181,10 @@ func (c *Cluster) Add(ctx context.Context) (*Machine, error) {
 
 // up makes everything that the configuration asks for and waits for it.
 func (c *Cluster) up(ctx context.Context, cfg Config) error {
-	if !cfg.Subnet.IsValid() {
-		subnet, err := freeSubnet()
-		if err != nil {
-			return err
-		}
-		cfg.Subnet = subnet
+	if err := os.MkdirAll(filepath.Join(cfg.Dir, cfg.Name, "store"), 0o755); err != nil {
+		return err
 	}
-	cfg.Subnet = cfg.Subnet.Masked()
-	gateway, err := nth(cfg.Subnet, 1)
+	gateway, err := bridge(ctx, &cfg)
 	if err != nil {
 		return err
 	}
@@ -206,13 +201,7 @@ func (c *Cluster) up(ctx context.Context, cfg Config) error {
 			c.state.Members = append(c.state.Members, ip.String())
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(cfg.Dir, cfg.Name, "store"), 0o755); err != nil {
-		return err
-	}
 	if err := c.state.write(); err != nil {
-		return err
-	}
-	if err := (network{cfg.Name}).up(ctx, netip.PrefixFrom(gateway, cfg.Subnet.Bits())); err != nil {
 		return err
 	}
 	if s := c.Store(); s != nil {
@@ -232,6 +221,28 @@ func (c *Cluster) up(ctx context.Context, cfg Config) error {
 	}
 	c.state.Complete = true
 	return c.state.write()
+}
+
+// bridge makes the sandbox's bridge, on a free subnet if none is configured,
+// and returns the host's address on it.
+func bridge(ctx context.Context, cfg *Config) (netip.Addr, error) {
+	// Two sandboxes must not both find the same subnet free.
+	unlock, err := lockSubnets(ctx)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer unlock()
+	if !cfg.Subnet.IsValid() {
+		if cfg.Subnet, err = freeSubnet(); err != nil {
+			return netip.Addr{}, err
+		}
+	}
+	cfg.Subnet = cfg.Subnet.Masked()
+	gateway, err := nth(cfg.Subnet, 1)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return gateway, (network{cfg.Name}).up(ctx, netip.PrefixFrom(gateway, cfg.Subnet.Bits()))
 }
 
 // bootAll boots all machines at once.

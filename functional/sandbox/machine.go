@@ -278,19 +278,28 @@ func (m *Machine) storeRule(ctx context.Context, verb string) error {
 	return err
 }
 
+// maxRestarts is how often fleetd may end before it counts as failed: its unit
+// starts it again for ever.
+const maxRestarts = 5
+
 // awaitFleet waits until the machine's fleetd has said that it is ready.
 func (m *Machine) awaitFleet(ctx context.Context) error {
 	var failed bool
 	err := poll(ctx, func() bool {
-		out, err := m.Output(ctx, "systemctl", "show", "--property=ActiveState", fleetService)
-		failed = err == nil && out == "ActiveState=failed\n"
-		return failed || out == "ActiveState=active\n"
+		out, _ := m.Output(ctx, "systemctl", "show", "--value", "--property=ActiveState", fleetService)
+		if out == "active\n" {
+			return true
+		}
+		restarts, _ := m.Output(ctx, "systemctl", "show", "--value", "--property=NRestarts", fleetService)
+		n, _ := strconv.Atoi(strings.TrimSpace(restarts))
+		failed = out == "failed\n" || n >= maxRestarts
+		return failed
 	})
 	if err == nil && !failed {
 		return nil
 	}
 	if err == nil {
-		err = errors.New("it failed")
+		err = errors.New("it fails")
 	}
 	// The caller's time may be over; what happened is still worth knowing.
 	logCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -184,35 +184,6 @@ func testAdd(t *testing.T, c *Cluster) {
 	}
 }
 
-// TestExternalStore runs the host's etcd beside a machine.
-func TestExternalStore(t *testing.T) {
-	c := upForTest(t, Config{Dir: t.TempDir(), Name: "sbstore", Machines: 1, NoDocker: true, Store: StoreExternal})
-	m, s := c.Machines()[0], c.Store()
-	etcdctl := []string{"env", "ETCDCTL_API=3", "etcdctl", "--command-timeout=1s", "--endpoints=" + c.Endpoints()[0]}
-	output(t, m, append(etcdctl, "put", "key", "value")...)
-	for _, fault := range []struct {
-		name string
-		do   func(context.Context) error
-		undo func(context.Context) error
-	}{{Frozen, s.Freeze, s.Thaw}, {Off, s.Kill, s.Start}} {
-		do(t, fault.do)
-		if s.State() != fault.name {
-			t.Errorf("the store is %s, not %s", s.State(), fault.name)
-		}
-		if out, err := m.Output(t.Context(), append(etcdctl, "get", "key")...); err == nil {
-			t.Errorf("%s: the store still answers: %s", fault.name, out)
-		}
-		do(t, fault.undo)
-		eventually(t, "the store that was "+fault.name+" answers", func() error {
-			out, err := m.Output(t.Context(), append(etcdctl, "get", "key", "--print-value-only")...)
-			if err == nil && out != "value\n" {
-				t.Errorf("it has %q", out)
-			}
-			return err
-		})
-	}
-}
-
 // TestCrash kills a process that is bringing a sandbox up, once machines are
 // booting. The next Up of that name starts afresh.
 func TestCrash(t *testing.T) {
@@ -260,6 +231,16 @@ func TestUpUndoes(t *testing.T) {
 // the test ends.
 func upForTest(t *testing.T, cfg Config) *Cluster {
 	t.Helper()
+	c := tryUp(t, cfg)
+	if c == nil {
+		t.FailNow()
+	}
+	return c
+}
+
+// tryUp is upForTest for any goroutine: it returns nil when it has failed.
+func tryUp(t *testing.T, cfg Config) *Cluster {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	t.Cleanup(func() {
@@ -274,13 +255,14 @@ func upForTest(t *testing.T, cfg Config) *Cluster {
 	})
 	c, err := Up(ctx, cfg)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil
 	}
 	// What looks for traces must see them while they are there.
 	seen := strings.Join(traces(t, cfg.Dir, cfg.Name), "\n")
 	for _, kind := range []string{"cgroup ", "link ", "process ", "file "} {
 		if !strings.Contains(seen, kind) {
-			t.Fatalf("no %sof a sandbox that is up among:\n%s", kind, seen)
+			t.Errorf("no %sof a sandbox that is up among:\n%s", kind, seen)
 		}
 	}
 	return c
@@ -297,7 +279,7 @@ func traces(t *testing.T, dir, name string) []string {
 	}
 	cgroups, err := findCgroups("fleet-sandbox-" + name + "-*")
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	note("cgroup", cgroups...)
 	links, _ := filepath.Glob("/sys/class/net/*-" + name + "*")
@@ -318,11 +300,11 @@ func traces(t *testing.T, dir, name string) []string {
 	}
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	rules, err := exec.Command("iptables", "-w", "-S").Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	for line := range strings.Lines(string(mounts) + string(rules)) {
 		if strings.Contains(line, dir) || strings.Contains(line, (network{name}).bridge()) {

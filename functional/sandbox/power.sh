@@ -8,9 +8,10 @@ dirs=$1
 shift
 [ -n "$dirs" ] || dirs=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
 
-# On cgroup v2 only leaves may hold processes, hence one for this shell.
+# On cgroup v2 only leaves may hold processes, hence one for this shell. Where a
+# cgroup is gone, someone has removed the machine, and this is the end.
 for d in $dirs; do
-	mkdir -p "$d/power" && echo $$ >"$d/power/cgroup.procs" || exit 1
+	{ [ -d "$d/power" ] || mkdir "$d/power"; } && echo $$ >"$d/power/cgroup.procs" || exit 1
 	[ -e "$d/cgroup.subtree_control" ] || continue
 	for c in $(cat "$d/cgroup.controllers"); do
 		echo "+$c" >"$d/cgroup.subtree_control" || :

@@ -107,3 +107,23 @@ func tryLock(path string) (*os.File, error) {
 	}
 	return nil, nil
 }
+
+// lockSubnets keeps other sandboxes of this host, in whatever directory, from
+// choosing a subnet. It locks a directory that every host has, and so leaves no
+// file behind.
+func lockSubnets(ctx context.Context) (unlock func(), err error) {
+	d, err := os.Open("/run")
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	err = poll(ctx, func() bool {
+		failed = syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		return !errors.Is(failed, syscall.EWOULDBLOCK)
+	})
+	if err := errors.Join(err, failed); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("lock the choice of a subnet: %w", err)
+	}
+	return func() { d.Close() }, nil
+}
