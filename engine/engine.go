@@ -26,8 +26,9 @@ type Store interface {
 
 // Elections decides who leads.
 type Elections interface {
-	// Seat waits for a place among those who may lead and runs fn while it is held.
-	Seat(ctx context.Context, self string, ttl time.Duration, fn func(context.Context) error) error
+	// Seat waits for a place among those who may lead and runs fn while it is
+	// held; others is how many had one before.
+	Seat(ctx context.Context, self string, ttl time.Duration, fn func(ctx context.Context, others int) error) error
 	// Lead waits until nobody leads and runs fn as the leader; fn's context ends
 	// when leadership is lost, and leadership when fn returns.
 	Lead(ctx context.Context, self string, ttl time.Duration, fn func(ctx context.Context, term int64) error) error
@@ -54,6 +55,7 @@ type Engine struct {
 	applying bool
 	due      time.Time // when to plan; zero: nothing to plan
 	first    time.Time // when the oldest unplanned change came
+	planned  time.Time // when the model was planned last
 	contact  contact
 }
 
@@ -85,13 +87,13 @@ func (e *Engine) Run(ctx context.Context) {
 }
 
 // seated follows the store and campaigns for as long as the seat is held.
-func (e *Engine) seated(ctx context.Context) error {
-	e.model, e.known, e.term, e.due = schedule.NewCluster(), false, 0, time.Time{}
+func (e *Engine) seated(ctx context.Context, others int) error {
+	e.model, e.known, e.term, e.due, e.planned = schedule.NewCluster(), false, 0, time.Time{}, time.Time{}
 	e.contact = contact{ttl: e.TTL}
 	var wg sync.WaitGroup
 	wg.Go(func() { e.follow(ctx) })
 	wg.Go(func() { e.ping(ctx) })
-	wg.Go(func() { e.campaign(ctx) })
+	wg.Go(func() { e.campaign(ctx, others) })
 	wg.Go(func() { e.collect(ctx) })
 	e.loop(ctx)
 	wg.Wait()
@@ -119,13 +121,19 @@ func (e *Engine) loop(ctx context.Context) {
 // next is how long the loop may sleep.
 func (e *Engine) next(now time.Time) time.Duration {
 	sleep := time.Hour
-	if !e.due.IsZero() {
+	if !e.due.IsZero() && e.leading() {
 		sleep = e.due.Sub(now)
 	}
-	if t, ok := e.model.Wake(); ok && e.leading() {
+	if t, ok := e.wake(); ok {
 		sleep = min(sleep, t.Sub(now))
 	}
 	return max(sleep, 0)
+}
+
+// wake is when the model wants to be planned although nothing has changed.
+func (e *Engine) wake() (time.Time, bool) {
+	t, ok := e.model.Wake()
+	return t, ok && e.leading() && t.After(e.planned)
 }
 
 // leading reports whether this engine leads and its model has caught up with
@@ -139,13 +147,13 @@ func (e *Engine) plan(ctx context.Context, now time.Time) {
 	if !e.leading() {
 		return
 	}
-	if t, ok := e.model.Wake(); ok && !t.After(now) && e.due.IsZero() {
+	if t, ok := e.wake(); ok && !t.After(now) {
 		e.due = now
 	}
 	if e.due.IsZero() || now.Before(e.due) {
 		return
 	}
-	e.due, e.first = time.Time{}, time.Time{}
+	e.due, e.first, e.planned = time.Time{}, time.Time{}, now
 	e.model.HoldEvictions(e.contact.proven(now))
 	decisions := e.model.Plan(now)
 	if len(decisions) == 0 {
@@ -238,8 +246,13 @@ func (e *Engine) follow(ctx context.Context) {
 // errStale: the model was given up and needs a new snapshot.
 var errStale = errors.New("the model is stale")
 
-// campaign leads whenever it can.
-func (e *Engine) campaign(ctx context.Context) {
+// campaign leads whenever it can. Where others have stood by for longer, it
+// lets them go first: they have the contact with the store that proves absence,
+// and a newcomer would have to wait for it before it evicts.
+func (e *Engine) campaign(ctx context.Context, others int) {
+	if others > 0 && !wait(ctx, e.leaderTTL()/2) {
+		return
+	}
 	for ctx.Err() == nil {
 		err := e.Elections.Lead(ctx, e.Self, e.leaderTTL(), func(lead context.Context, term int64) error {
 			lead, lost := context.WithCancelCause(lead)

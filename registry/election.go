@@ -11,11 +11,11 @@ import (
 const seats = 3
 
 // Seat waits for one of the few places among those who may lead and runs fn
-// while it is held. self names the holder, for people. fn's context ends when
-// the seat is lost.
-func (r *Registry) Seat(ctx context.Context, self string, ttl time.Duration, fn func(ctx context.Context) error) error {
+// while it is held. self names the holder, for people; others is how many had
+// a seat before. fn's context ends when the seat is lost.
+func (r *Registry) Seat(ctx context.Context, self string, ttl time.Duration, fn func(ctx context.Context, others int) error) error {
 	for {
-		rev, free, err := r.freeSeat(ctx)
+		rev, free, others, err := r.freeSeat(ctx)
 		if err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (r *Registry) Seat(ctx context.Context, self string, ttl time.Duration, fn 
 			if !got {
 				return taken
 			}
-			return fn(ctx)
+			return fn(ctx, others)
 		})
 		if !errors.Is(err, taken) {
 			return err
@@ -43,12 +43,12 @@ func (r *Registry) Seat(ctx context.Context, self string, ttl time.Duration, fn 
 }
 
 // freeSeat returns the key of a seat that nobody has, empty if there is none,
-// and the revision at which that was so.
-func (r *Registry) freeSeat(ctx context.Context) (revision int64, key string, err error) {
+// how many are taken, and the revision at which that was so.
+func (r *Registry) freeSeat(ctx context.Context) (revision int64, key string, others int, err error) {
 	dir := r.keys.key(dirSeat)
 	res, err := r.kv.Range(ctx, Range{Key: dir, End: end(dir), KeysOnly: true})
 	if err != nil {
-		return 0, "", fmt.Errorf("look for a seat: %w", err)
+		return 0, "", 0, fmt.Errorf("look for a seat: %w", err)
 	}
 	taken := map[string]bool{}
 	for _, p := range res.Pairs {
@@ -56,10 +56,10 @@ func (r *Registry) freeSeat(ctx context.Context) (revision int64, key string, er
 	}
 	for n := 1; n <= seats; n++ {
 		if key := r.keys.seat(n); !taken[key] {
-			return res.Revision, key, nil
+			return res.Revision, key, len(taken), nil
 		}
 	}
-	return res.Revision, "", nil
+	return res.Revision, "", len(taken), nil
 }
 
 // Lead waits until nobody leads and runs fn as the leader. The term is the

@@ -330,7 +330,7 @@ func TestThreeSeats(t *testing.T) {
 			name, left := fmt.Sprint(i), make(chan struct{})
 			leave[name] = left
 			wg.Go(func() {
-				_ = open(kv.Client(name)).Seat(ctx, name, 4*time.Second, func(ctx context.Context) error {
+				_ = open(kv.Client(name)).Seat(ctx, name, 4*time.Second, func(ctx context.Context, _ int) error {
 					seated <- name
 					select {
 					case <-ctx.Done():
