@@ -91,12 +91,13 @@ type methods map[string]func(http.ResponseWriter, *http.Request) error
 
 func (s *Server) routes() {
 	for path, m := range map[string]methods{
-		"units":        {"GET": s.listUnits},
-		"units/{name}": {"GET": s.getUnit, "PUT": s.putUnit, "DELETE": s.deleteUnit},
-		"state":        {"GET": s.listStates},
-		"state/{name}": {"GET": s.getState},
-		"machines":     {"GET": s.listMachines, "PATCH": s.patchMachines},
-		"discovery":    {"GET": s.discovery},
+		"units":          {"GET": s.listUnits},
+		"units/{name}":   {"GET": s.getUnit, "PUT": s.putUnit, "DELETE": s.deleteUnit},
+		"state":          {"GET": s.listStates},
+		"state/{name}":   {"GET": s.getState},
+		"machines":       {"GET": s.listMachines, "PATCH": s.patchMachines},
+		"explain/{name}": {"GET": s.explain},
+		"discovery":      {"GET": s.discovery},
 	} {
 		s.mux.HandleFunc(Base+path, s.answer(m, callTimeout))
 	}

@@ -1,0 +1,143 @@
+package api_test
+
+import (
+	"strings"
+	"testing"
+
+	"fleet/api"
+	"fleet/schedule"
+	"fleet/unit"
+)
+
+func TestMachines(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", map[string]string{"region": "eu"})
+	w.machine("m2", "10.0.0.2", nil)
+	w.lose("m2")
+	var p api.MachinePage
+	w.want(200, "GET", "/fleet/v1/machines", "", &p)
+	if len(p.Machines) != 1 || p.Machines[0].ID != "m1" || !p.Machines[0].Alive || p.Machines[0].Metadata["region"] != "eu" {
+		t.Errorf("listed %+v, want m1 alone", p.Machines)
+	}
+	w.want(200, "GET", "/fleet/v1/machines?all=true", "", &p)
+	if len(p.Machines) != 2 || p.Machines[1].Alive {
+		t.Errorf("listed %+v, want m2 too, as lost", p.Machines)
+	}
+}
+
+func TestPatchMachines(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", map[string]string{"region": "eu", "disk": "ssd"})
+	w.machine("m2", "10.0.0.2", nil)
+	metadata := func(id string) map[string]string {
+		var p api.MachinePage
+		w.want(200, "GET", "/fleet/v1/machines", "", &p)
+		for _, m := range p.Machines {
+			if m.ID == id {
+				return m.Metadata
+			}
+		}
+		t.Fatalf("no machine %s", id)
+		return nil
+	}
+	status, h, answer := w.call("PATCH", "/fleet/v1/machines", `[
+		{"op":"add","path":"/m1/metadata/a~1b~0c","value":"1"},
+		{"op":"replace","path":"/m1/metadata/region","value":"us"},
+		{"op":"remove","path":"/m1/metadata/disk"},
+		{"op":"add","path":"/m2/metadata/zone","value":"z"}]`)
+	if status != 204 || h.Get("Content-Type") != "application/json" {
+		t.Fatalf("got %d %s %s", status, h.Get("Content-Type"), answer)
+	}
+	if m := metadata("m1"); len(m) != 2 || m["a/b~c"] != "1" || m["region"] != "us" {
+		t.Errorf("m1 has %v", m)
+	}
+	w.lose("m2")
+	w.machine("m2", "10.0.0.2", nil)
+	if m := metadata("m2"); m["zone"] != "z" {
+		t.Errorf("m2 has come back with %v", m)
+	}
+	w.want(204, "PATCH", "/fleet/v1/machines", `[{"op":"add","path":"/m1/metadata/disk","value":"hdd"}]`, nil)
+	if m := metadata("m1"); m["disk"] != "hdd" {
+		t.Errorf("m1 has %v, want the removed key again", m)
+	}
+}
+
+// TestPatchMachinesRefuses: what is wrong is told, and nothing is applied.
+func TestPatchMachinesRefuses(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	good := `{"op":"add","path":"/m1/metadata/ok","value":"1"}`
+	for bad, says := range map[string]string{
+		`{"op":"move","path":"/m1/metadata/a"}`:                  "none of add, remove, replace",
+		`{"op":"add","path":"/m1/metadata/a"}`:                   "lacks a value",
+		`{"op":"add","path":"/m1/metadata/a","value":7}`:         "decode",
+		`{"op":"add","path":"/m1/metadata/a","value":"x\ny"}`:    "can't be printed",
+		`{"op":"add","path":"/m1/metadata/","value":"1"}`:        "no machine and metadata key",
+		`{"op":"add","path":"/m1/metadata/a~2","value":"1"}`:     "neither ~0 nor ~1",
+		`{"op":"add","path":"/m1/id","value":"1"}`:               "/ID/metadata/KEY",
+		`{"op":"add","path":"/m1/metadata/a/b","value":"1"}`:     "/ID/metadata/KEY",
+		`{"op":"add","path":"/nobody/metadata/a","value":"1"}`:   "nobody",
+		`{"op":"remove","path":"/nobody/metadata/a","value":""}`: "nobody",
+	} {
+		status, _, answer := w.call("PATCH", "/fleet/v1/machines", "["+good+","+bad+"]")
+		if status != 400 || !strings.Contains(answer, says) {
+			t.Errorf("%s: got %d %s, want 400 with %q", bad, status, answer, says)
+		}
+	}
+	if status, _, _ := w.call("PATCH", "/fleet/v1/machines", "["+good+"]", "Content-Type", "text/plain"); status != 415 {
+		t.Errorf("text/plain: got %d", status)
+	}
+	for _, c := range w.snapshot() {
+		if c.Label != nil {
+			t.Errorf("a refused patch has written %+v", c.Label)
+		}
+	}
+}
+
+func TestStates(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	w.machine("m2", "10.0.0.2", nil)
+	f := w.put("web.service", webText, unit.Launched)
+	w.run("web.service", "m2", f, unit.Launched, 3)
+	w.run("log.service", "m1", f, unit.Launched, 3)
+	w.run("log.service", "m2", f, unit.Loaded, 3)
+	w.report(unit.State{Name: "web.service", MachineID: "m1", LoadState: "loaded", ActiveState: "failed", SubState: "failed"})
+	w.report(unit.State{Name: "old.service", MachineID: "m1", ActiveState: "inactive", Released: true})
+	for query, want := range map[string]string{
+		"":                                     "log.service/m1 log.service/m2 web.service/m1 web.service/m2",
+		"?unitName=web.service":                "web.service/m1 web.service/m2",
+		"?machineID=m2":                        "log.service/m2 web.service/m2",
+		"?machineID=m1&unitName=log.service":   "log.service/m1",
+		"?machineID=m3":                        "",
+		"?unitName=nothing.service&machineID=": "",
+	} {
+		var p api.StatePage
+		w.want(200, "GET", "/fleet/v1/state"+query, "", &p)
+		var got []string
+		for _, st := range p.States {
+			got = append(got, st.Name+"/"+st.MachineID)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("state%s: got %v, want %s", query, got, want)
+		}
+	}
+	var st unit.State
+	w.want(200, "GET", "/fleet/v1/state/web.service", "", &st)
+	if st.MachineID != "m2" || st.ActiveState != "active" || st.Hash != f.Hash {
+		t.Errorf("got %+v, want the state on the machine where the unit belongs", st)
+	}
+	w.want(404, "GET", "/fleet/v1/state/nothing.service", "", nil)
+}
+
+func TestExplain(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	w.put("web.service", webText+"[X-Fleet]\nMachineMetadata=region=eu\n", unit.Launched)
+	var x schedule.Explanation
+	w.want(200, "GET", "/fleet/v1/explain/web.service", "", &x)
+	if x.Summary != "no machine fits: 1 lacks metadata region=eu" {
+		t.Errorf("explained as %q", x.Summary)
+	}
+	w.want(404, "GET", "/fleet/v1/explain/nothing.service", "", nil)
+}
