@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
+
+	"fleet/unit"
 )
 
 // Hollow is a Runner with nothing in it: units live in memory, behave as they
@@ -31,7 +31,8 @@ type Hollow struct {
 }
 
 // Behavior is how one hollow unit behaves. The zero value starts at once, runs
-// until it is stopped and stops at once.
+// until it is stopped and stops at once, but for a service whose program is
+// false(1), which exits with status 1.
 type Behavior struct {
 	StartTakes time.Duration // the start job's length; of a oneshot, its run
 	StartFails string        // the start job fails, in these words
@@ -139,7 +140,7 @@ func (h *Hollow) startJob(name string, b Behavior) (*hollowJob, error) {
 	}
 	kind, err := readHollow(name, u.text)
 	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+		return nil, err
 	}
 	if u.running() { // a stop is under way: the new job takes its place
 		h.end(u, "stop", "dead", "success", 0)
@@ -191,7 +192,7 @@ func (h *Hollow) Unload(ctx context.Context, name string) error {
 // run makes a job of u, in place of one that it has, and finishes it after d.
 func (h *Hollow) run(u *hollowUnit, d time.Duration, hangs, start bool, finish func()) *hollowJob {
 	if u.job != nil {
-		u.job.err = errors.New("another job took its place")
+		u.job.err = fmt.Errorf("the job of %s was canceled, another took its place", u.Name)
 		close(u.job.done)
 	}
 	job := &hollowJob{done: make(chan struct{}), start: start, finish: finish}
@@ -225,18 +226,15 @@ func (j *hollowJob) wait(ctx context.Context, verb, name string) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%s %s: %w", verb, name, ctx.Err())
 	}
-	if j.err != nil {
-		return fmt.Errorf("%s %s: %w", verb, name, j.err)
-	}
-	return nil
+	return j.err
 }
 
 func (h *Hollow) isForeign(name string) bool {
 	if h.foreign[name] {
 		return true
 	}
-	prefix, rest, ok := strings.Cut(name, "@")
-	return ok && h.foreign[prefix+"@"+rest[strings.LastIndex(rest, "."):]]
+	n, err := unit.ParseName(name)
+	return err == nil && n.IsInstance() && h.foreign[n.Template()]
 }
 
 // running says that systemd would hold something of it running.

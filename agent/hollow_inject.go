@@ -1,7 +1,7 @@
 package agent
 
 import (
-	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -64,7 +64,7 @@ func (h *Hollow) Crash(name string) {
 	if u == nil || !u.running() {
 		return
 	}
-	h.cancel(u, errors.New("signal, main process was killed by signal 9"))
+	h.cancel(u, fmt.Errorf("%s %w: signal, main process was killed by signal 9; see journalctl -u %s", name, ErrFailed, name))
 	h.end(u, "crash", "failed", "signal", 9)
 }
 
@@ -84,7 +84,7 @@ func (h *Hollow) Reboot() {
 	defer h.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(h.units)) {
 		u := h.units[name]
-		h.cancel(u, errors.New("the machine was rebooted"))
+		h.cancel(u, fmt.Errorf("%s: the machine was rebooted", name))
 		if u.running() {
 			h.end(u, "reboot", "dead", "success", 0)
 		}

@@ -3,59 +3,45 @@ package agent
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
 	"time"
+
+	"fleet/unit"
 )
 
 // hollowKind is what of a unit file decides how the unit lives.
 type hollowKind struct {
-	suffix  string // "service", "timer", …
+	suffix  string // ".service", ".timer", …
 	oneshot bool
 	remains bool // RemainAfterExit=yes
+	fails   bool // its program is false(1)
 }
 
-// readHollow reads from a file what a hollow unit needs, refusing what systemd
-// refuses to start.
+// readHollow reads from a file what a hollow unit needs. A service that has
+// nothing to run is refused, as systemd does (systemd.service(5)).
 func readHollow(name, text string) (hollowKind, error) {
-	kind := hollowKind{suffix: strings.TrimPrefix(path.Ext(name), ".")}
-	if kind.suffix != "service" {
+	kind := hollowKind{suffix: path.Ext(name)}
+	if kind.suffix != ".service" {
 		return kind, nil
 	}
-	set := serviceSettings(text)
-	kind.oneshot = set["Type"] == "oneshot"
-	switch strings.ToLower(set["RemainAfterExit"]) {
+	f, err := unit.Parse([]byte(text))
+	if err != nil {
+		return kind, err
+	}
+	kind.oneshot = f.Value("Service", "Type") == "oneshot"
+	switch strings.ToLower(f.Value("Service", "RemainAfterExit")) {
 	case "yes", "true", "on", "1", "y", "t":
 		kind.remains = true
 	}
-	if set["ExecStart"] == "" && (set["ExecStop"] == "" || !kind.remains) {
-		return kind, errors.New("systemd refuses the file: it has a bad setting, or [Service] has no ExecStart=")
+	runs := f.Values("Service", "ExecStart")
+	kind.fails = len(runs) > 0 && path.Base(runs[len(runs)-1]) == "false"
+	if runs == nil && (f.Values("Service", "ExecStop") == nil || !kind.remains) {
+		return kind, fmt.Errorf(`%s %w: systemd says "Unit %s has a bad unit file setting."; see journalctl -u %s`,
+			name, ErrFailed, name, name)
 	}
 	return kind, nil
-}
-
-// serviceSettings returns the last value of each setting in [Service].
-func serviceSettings(text string) map[string]string {
-	set := map[string]string{}
-	section, continued := "", false
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		was := continued
-		continued = strings.HasSuffix(line, `\`)
-		if was || line == "" || line[0] == '#' || line[0] == ';' {
-			continue
-		}
-		if line[0] == '[' {
-			section = line
-			continue
-		}
-		if key, value, ok := strings.Cut(line, "="); ok && section == "[Service]" {
-			set[strings.TrimSpace(key)] = strings.TrimSpace(value)
-		}
-	}
-	return set
 }
 
 // begin starts a run of u: from here on it counts as running.
@@ -71,19 +57,23 @@ func (h *Hollow) begin(u *hollowUnit, kind hollowKind) {
 
 // started ends u's start job.
 func (h *Hollow) started(u *hollowUnit, kind hollowKind, b Behavior) {
+	if kind.fails && b.ExitStatus == 0 {
+		b.ExitStatus, b.RunsFor = 1, max(b.RunsFor, time.Millisecond)
+	}
 	switch {
 	case b.StartFails != "":
-		u.job.err = errors.New(b.StartFails)
+		u.job.err = fmt.Errorf("%s %w: %s", u.Name, ErrFailed, b.StartFails)
 		h.end(u, "start failed", "failed", "exit-code", max(b.ExitStatus, 1))
 	case kind.oneshot && b.ExitStatus != 0:
-		u.job.err = fmt.Errorf("exit-code, main process exited with status %d; see journalctl -u %s", b.ExitStatus, u.Name)
+		u.job.err = fmt.Errorf("%s %w: exit-code, main process exited with status %d; see journalctl -u %s",
+			u.Name, ErrFailed, b.ExitStatus, u.Name)
 		h.end(u, "start failed", "failed", "exit-code", b.ExitStatus)
 	case kind.oneshot:
 		h.exited(u, 0)
 	default:
 		u.ActiveState, u.SubState = "active", activeSub(kind.suffix)
 		h.changed(u)
-		if b.RunsFor > 0 && kind.suffix == "service" {
+		if b.RunsFor > 0 && kind.suffix == ".service" {
 			h.exitAfter(u, b.RunsFor, b.ExitStatus)
 		}
 	}
@@ -92,13 +82,13 @@ func (h *Hollow) started(u *hollowUnit, kind hollowKind, b Behavior) {
 // activeSub is the sub state of a unit that has been started.
 func activeSub(suffix string) string {
 	switch suffix {
-	case "service":
+	case ".service":
 		return "running"
-	case "timer", "path", "automount":
+	case ".timer", ".path", ".automount":
 		return "waiting"
-	case "socket":
+	case ".socket":
 		return "listening"
-	case "mount":
+	case ".mount":
 		return "mounted"
 	}
 	return "active"

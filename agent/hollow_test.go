@@ -81,7 +81,7 @@ func TestHollowOneshot(t *testing.T) {
 		}
 		h.Load(t.Context(), "bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n")
 		err := h.Start(t.Context(), "bad.service")
-		if err == nil || !strings.Contains(err.Error(), "exit-code, main process exited with status 3") {
+		if !errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "exit-code, main process exited with status 3") {
 			t.Errorf("a oneshot that fails: %v", err)
 		}
 	})
@@ -104,7 +104,7 @@ func TestHollowRefusesWhatSystemdRefuses(t *testing.T) {
 		if fine != (err == nil) {
 			t.Errorf("%q: %v", text, err)
 		}
-		if err != nil && !strings.Contains(err.Error(), "no ExecStart=") {
+		if err != nil && (!errors.Is(err, ErrFailed) || !strings.Contains(err.Error(), "Unit a.service has a bad unit file setting")) {
 			t.Errorf("the refusal of %q does not say why: %v", text, err)
 		}
 		if want := map[bool]string{true: "loaded", false: "bad-setting"}[fine]; observed(t, h, "a.service").LoadState != want {
