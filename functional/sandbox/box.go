@@ -115,17 +115,24 @@ func (b box) freeze(ctx context.Context, on bool) error {
 	return poll(ctx, func() bool { return b.frozen() == on })
 }
 
-// kill ends every process in the box at once and waits until they are gone.
+// kill ends every process in the box at once and waits until they are gone. A
+// process that is just entering the box is killed as it comes.
 func (b box) kill(ctx context.Context) error {
-	dir := b.unified()
-	if dir == "" {
-		return nil
-	}
-	err := os.WriteFile(filepath.Join(dir, "cgroup.kill"), []byte("1"), 0)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	var failed error
+	err := poll(ctx, func() bool {
+		if !b.populated() {
+			return true
+		}
+		failed = os.WriteFile(filepath.Join(b.unified(), "cgroup.kill"), []byte("1"), 0)
+		if errors.Is(failed, fs.ErrNotExist) {
+			failed = nil // the cgroup went away in between
+		}
+		return failed != nil
+	})
+	if err := errors.Join(err, failed); err != nil {
 		return fmt.Errorf("kill %s: %w", b.name, err)
 	}
-	return poll(ctx, func() bool { return !b.populated() })
+	return nil
 }
 
 // destroy kills what is in the box and takes its cgroups away. It does so again
