@@ -70,6 +70,7 @@ type Agent struct {
 	units     map[string]*work
 	dirty     map[string]bool
 	member    membership
+	told      bool // the machine's record is in the store as it is
 	observed  bool // the runner has told everything once
 	following bool // the placements are those of the store we know
 	frozen    string
@@ -129,15 +130,29 @@ func New(c Config) (*Agent, error) {
 	return a, nil
 }
 
-// KnownCluster is the ID of the cluster that this machine has been part of,
-// empty if of none.
-func (a *Agent) KnownCluster() string { return a.member.ClusterID }
+// KnownCluster is the ID of the cluster that the machine with its records in
+// dir has been part of, empty if of none.
+func KnownCluster(dir string) (string, error) {
+	m, err := (&disk{dir}).membership()
+	return m.ClusterID, err
+}
 
 // Problem says why this machine is no part of the cluster at present; empty if
 // it is. It may be called from anywhere.
 func (a *Agent) Problem() string { return *a.problem.Load() }
 
 func (a *Agent) setProblem(p string) { a.problem.Store(&p) }
+
+// SetMachine has the machine's record written anew: its metadata or its address
+// changed. It returns when the agent's loop has taken it in, if that runs.
+func (a *Agent) SetMachine(m schedule.Machine) {
+	ctx, cancel := context.WithTimeout(context.Background(), a.TTL)
+	defer cancel()
+	a.ask(ctx, func() { a.Machine, a.told = m, false })
+}
+
+// Responsive reports whether the agent's loop is alive, before ctx ends.
+func (a *Agent) Responsive(ctx context.Context) bool { return a.ask(ctx, func() {}) }
 
 // Run takes part in the cluster until ctx ends, and then leaves in order: the
 // units stay as they are.

@@ -71,13 +71,14 @@ func (a *Agent) report(ctx context.Context) {
 	}
 	lease, batch := a.lease, a.unreported()
 	p := a.present()
-	if len(batch) == 0 && p == a.presence {
+	if len(batch) == 0 && p == a.presence && a.told {
 		a.forgetUnits()
 		return
 	}
 	changes := make([]schedule.Change, 0, len(batch)+1)
-	if a.presence.MachineID == "" {
-		changes = append(changes, schedule.Change{Machine: &a.Machine})
+	if machine := a.Machine; !a.told {
+		changes = append(changes, schedule.Change{Machine: &machine})
+		a.told = true
 	}
 	for name, st := range batch {
 		changes = append(changes, schedule.Change{State: &st, Deleted: a.units[name].gone()})
@@ -119,6 +120,7 @@ func (a *Agent) sent(lease int64, batch map[string]unit.State, p schedule.Presen
 		return // everything is reported anew under another lease
 	}
 	if err != nil {
+		a.told = false
 		a.Log.Warn("report not written", "err", err)
 		if errors.Is(err, schedule.ErrClaimed) {
 			a.setProblem(err.Error())

@@ -135,7 +135,7 @@ func (a *Agent) join(lease int64) error {
 	}
 	a.Log.Info("this machine's lease", "lease", lease, "resumed", a.member.Lease == lease)
 	a.lease, a.stale = lease, a.member.Grace
-	a.presence = schedule.Presence{}
+	a.presence, a.told = schedule.Presence{}, false
 	for name, w := range a.units {
 		w.inStore = false
 		a.dirty[name] = true

@@ -60,6 +60,7 @@ func (c Config) LogLevel() slog.Level {
 
 // NeedsRestart names the options in which next differs from c and which a
 // running fleetd can't change: a reload leaves them as they are, and says so.
+// What it can change are the machine's metadata and address and the verbosity.
 func (c Config) NeedsRestart(next Config) []string {
 	var names []string
 	differ := func(name string, same bool) {
@@ -67,16 +68,25 @@ func (c Config) NeedsRestart(next Config) []string {
 			names = append(names, name)
 		}
 	}
-	differ("etcd_servers", c.Embedded() == next.Embedded())
-	differ("data_dir", c.DataDir == next.DataDir)
+	differ("agent_ttl", c.AgentTTL == next.AgentTTL)
 	differ("api_listen", slices.Equal(c.APIListen, next.APIListen))
+	differ("data_dir", c.DataDir == next.DataDir)
+	differ("disable_engine", c.DisableEngine == next.DisableEngine)
+	differ("docker_host", c.DockerHost == next.DockerHost)
+	differ("etcd_cafile", c.EtcdCAFile == next.EtcdCAFile)
+	differ("etcd_certfile", c.EtcdCertFile == next.EtcdCertFile)
+	differ("etcd_initial_cluster", c.EtcdInitialCluster == next.EtcdInitialCluster)
 	differ("etcd_key_prefix", c.EtcdKeyPrefix == next.EtcdKeyPrefix)
-	if c.Embedded() && next.Embedded() {
-		differ("etcd_name", c.EtcdName == next.EtcdName)
-		differ("etcd_listen_client_urls", slices.Equal(c.EtcdListenClientURLs, next.EtcdListenClientURLs))
-		differ("etcd_listen_peer_urls", slices.Equal(c.EtcdListenPeerURLs, next.EtcdListenPeerURLs))
-		differ("etcd_initial_cluster", c.EtcdInitialCluster == next.EtcdInitialCluster)
-	}
+	differ("etcd_keyfile", c.EtcdKeyFile == next.EtcdKeyFile)
+	differ("etcd_listen_client_urls", slices.Equal(c.EtcdListenClientURLs, next.EtcdListenClientURLs))
+	differ("etcd_listen_peer_urls", slices.Equal(c.EtcdListenPeerURLs, next.EtcdListenPeerURLs))
+	differ("etcd_name", c.EtcdName == next.EtcdName)
+	differ("etcd_password", c.EtcdPassword == next.EtcdPassword)
+	differ("etcd_request_timeout", c.EtcdRequestTimeout == next.EtcdRequestTimeout)
+	differ("etcd_servers", slices.Equal(c.EtcdServers, next.EtcdServers))
+	differ("etcd_username", c.EtcdUsername == next.EtcdUsername)
+	differ("restart_grace", c.RestartGrace == next.RestartGrace)
+	differ("token_limit", c.TokenLimit == next.TokenLimit)
 	return names
 }
 

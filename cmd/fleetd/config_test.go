@@ -251,14 +251,15 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string][]string{
-		"agent_ttl=20s\nverbosity=1\nmetadata=a=b":          nil,
-		"data_dir=/srv/fleet\napi_listen=127.0.0.1:80":      {"data_dir", "api_listen"},
-		"etcd_servers=http://10.0.0.1:2379":                 {"etcd_servers"},
-		"etcd_name=m1\netcd_key_prefix=/other/":             {"etcd_key_prefix", "etcd_name"},
-		"etcd_listen_client_urls=http://10.0.0.1:2379":      {"etcd_listen_client_urls"},
-		"etcd_initial_cluster=fleet=http://10.0.0.1:2380":   {"etcd_listen_peer_urls", "etcd_initial_cluster"},
-		"etcd_listen_peer_urls=http://127.0.0.1:2380":       nil,
-		"disable_engine=true\nrestart_grace=1s\npublic_ip=": nil,
+		"verbosity=1\nmetadata=a=b\npublic_ip=10.0.0.1":    nil,
+		"agent_ttl=20s\nrestart_grace=1s":                  {"agent_ttl", "restart_grace"},
+		"data_dir=/srv/fleet\napi_listen=127.0.0.1:80":     {"api_listen", "data_dir"},
+		"etcd_servers=http://10.0.0.1:2379":                {"etcd_servers"},
+		"etcd_name=m1\netcd_key_prefix=/other/":            {"etcd_key_prefix", "etcd_name"},
+		"etcd_listen_client_urls=http://10.0.0.1:2379":     {"etcd_listen_client_urls"},
+		"etcd_initial_cluster=fleet=http://10.0.0.1:2380":  {"etcd_initial_cluster", "etcd_listen_peer_urls"},
+		"etcd_listen_peer_urls=http://127.0.0.1:2380":      nil,
+		"disable_engine=true\ntoken_limit=7\ndocker_host=": {"disable_engine", "token_limit"},
 	} {
 		after, _, err := load(text)
 		if err != nil {

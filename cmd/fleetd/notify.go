@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"net/http"
+
+	"fleet/agent"
+)
+
+// notify tells systemd, where it started us, how far we are (sd_notify(3)).
+func notify(log *slog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd not notified", "state", state, "err", err)
+	}
+}
+
+// watchdog tells systemd that fleetd works, as long as the agent's loop does.
+func (d *daemon) watchdog(ctx context.Context) {
+	period, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || period == 0 {
+		return
+	}
+	for {
+		try, cancel := context.WithTimeout(ctx, period/3)
+		if d.agent.Responsive(try) {
+			notify(d.log, daemon.SdNotifyWatchdog)
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(period / 3):
+		}
+	}
+}
+
+// metrics serves this fleetd's metrics in Prometheus' text format.
+func metrics(a *agent.Agent) http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "fleet_machine_in_cluster",
+			Help: "1 while this machine takes part in the cluster, 0 while it is frozen, refused or out of reach of the store.",
+		}, func() float64 {
+			if a.Problem() != "" {
+				return 0
+			}
+			return 1
+		}),
+	)
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+}
