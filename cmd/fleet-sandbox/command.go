@@ -37,7 +37,7 @@ systemd, a Docker Engine, a disk and an address of its own. Needs root.`,
 	root.PersistentFlags().StringVar(&w.dir, "dir", sandbox.DefaultDir, "where sandboxes keep their state")
 	root.PersistentFlags().StringVar(&w.name, "name", sandbox.DefaultName, "which sandbox")
 	root.AddCommand(
-		upCommand(w), downCommand(w), statusCommand(w), addCommand(w), execCommand(w), loadCommand(w),
+		upCommand(w), downCommand(w), statusCommand(w), addCommand(w), execCommand(w), loadCommand(w), imageCommand(),
 		powerCommand(w, "kill", "Take a machine's (or the store's) power away", "is off", power.Kill),
 		powerCommand(w, "start", "Switch a machine (or the store) on again", "is on", power.Start),
 		powerCommand(w, "freeze", "Make a machine (or the store) hang", "is frozen", power.Freeze),
