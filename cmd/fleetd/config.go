@@ -44,9 +44,9 @@ type Config struct {
 
 	// Of the embedded store; meaningless with EtcdServers.
 	EtcdName             string
-	EtcdListenClientURLs []string
-	EtcdListenPeerURLs   []string
-	EtcdInitialCluster   string // name=url,name=url; empty: a store of one member
+	EtcdListenClientURLs []string // empty: a Unix socket in DataDir
+	EtcdListenPeerURLs   []string // of a larger store than one member
+	EtcdInitialCluster   string   // name=url,name=url; empty: a store of one member
 }
 
 // Embedded reports whether this fleetd runs a member of the store itself.
@@ -93,18 +93,16 @@ func (c Config) NeedsRestart(next Config) []string {
 // defaultConfig is what holds where nothing is set.
 func defaultConfig() Config {
 	return Config{
-		Path:                 DefaultConfigPath,
-		Metadata:             map[string]string{},
-		AgentTTL:             10 * time.Second,
-		RestartGrace:         60 * time.Second,
-		TokenLimit:           100,
-		DataDir:              "/var/lib/fleet",
-		DockerHost:           "unix:///var/run/docker.sock",
-		EtcdKeyPrefix:        "/fleet/",
-		EtcdRequestTimeout:   3 * time.Second,
-		EtcdName:             "fleet",
-		EtcdListenClientURLs: []string{"http://127.0.0.1:2379"},
-		EtcdListenPeerURLs:   []string{"http://127.0.0.1:2380"},
+		Path:               DefaultConfigPath,
+		Metadata:           map[string]string{},
+		AgentTTL:           10 * time.Second,
+		RestartGrace:       60 * time.Second,
+		TokenLimit:         100,
+		DataDir:            "/var/lib/fleet",
+		DockerHost:         "unix:///var/run/docker.sock",
+		EtcdKeyPrefix:      "/fleet/",
+		EtcdRequestTimeout: 3 * time.Second,
+		EtcdName:           "fleet",
 	}
 }
 

@@ -258,7 +258,7 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 		"etcd_name=m1\netcd_key_prefix=/other/":            {"etcd_key_prefix", "etcd_name"},
 		"etcd_listen_client_urls=http://10.0.0.1:2379":     {"etcd_listen_client_urls"},
 		"etcd_initial_cluster=fleet=http://10.0.0.1:2380":  {"etcd_initial_cluster", "etcd_listen_peer_urls"},
-		"etcd_listen_peer_urls=http://127.0.0.1:2380":      nil,
+		"etcd_listen_peer_urls=http://127.0.0.1:2380":      {"etcd_listen_peer_urls"},
 		"disable_engine=true\ntoken_limit=7\ndocker_host=": {"disable_engine", "token_limit"},
 	} {
 		after, _, err := load(text)

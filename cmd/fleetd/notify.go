@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
+	sddaemon "github.com/coreos/go-systemd/v22/daemon"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -17,21 +17,21 @@ import (
 
 // notify tells systemd, where it started us, how far we are (sd_notify(3)).
 func notify(log *slog.Logger, state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	if _, err := sddaemon.SdNotify(false, state); err != nil {
 		log.Warn("systemd not notified", "state", state, "err", err)
 	}
 }
 
 // watchdog tells systemd that fleetd works, as long as the agent's loop does.
 func (d *daemon) watchdog(ctx context.Context) {
-	period, err := daemon.SdWatchdogEnabled(false)
+	period, err := sddaemon.SdWatchdogEnabled(false)
 	if err != nil || period == 0 {
 		return
 	}
 	for {
 		try, cancel := context.WithTimeout(ctx, period/3)
 		if d.agent.Responsive(try) {
-			notify(d.log, daemon.SdNotifyWatchdog)
+			notify(d.log, sddaemon.SdNotifyWatchdog)
 		}
 		cancel()
 		select {

@@ -78,7 +78,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	}
 	d.agent, err = agent.New(agent.Config{
 		Machine: machine, BootID: boot, Dir: agentDir, TTL: c.AgentTTL, Grace: c.RestartGrace,
-		Store: reg, Leases: reg, Runner: d.runner, Ready: ready, HostStopping: d.runner.HostStopping, Log: log,
+		Store: reg, Leases: reg, Runner: d.runner, Ready: ready, HostStopping: hostStopping, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func startStore(ctx context.Context, c Config, known bool, log *slog.Logger) (*e
 	}
 	return embed.Start(ctx, embed.Config{
 		DataDir: filepath.Join(c.DataDir, "etcd"), Name: c.EtcdName,
-		ListenClientURLs: c.EtcdListenClientURLs, ListenPeerURLs: c.EtcdListenPeerURLs,
+		ListenClient: c.EtcdListenClientURLs, ListenPeer: c.EtcdListenPeerURLs,
 		InitialCluster: members, Known: known, Logger: log,
 	})
 }
