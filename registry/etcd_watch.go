@@ -94,9 +94,11 @@ func (w *etcdWatch) run(ctx context.Context) error {
 	}
 }
 
+// request asks for one revision too many, which deliver drops: etcd tells
+// nothing of progress to a watch whose first revision is yet to come.
 func (w *etcdWatch) request() *pb.WatchRequest {
 	return &pb.WatchRequest{RequestUnion: &pb.WatchRequest_CreateRequest{CreateRequest: &pb.WatchCreateRequest{
-		Key: []byte(w.key), RangeEnd: []byte(w.end), StartRevision: w.delivered + 1,
+		Key: []byte(w.key), RangeEnd: []byte(w.end), StartRevision: max(w.delivered, 1),
 		ProgressNotify: true, Fragment: true,
 	}}}
 }
@@ -132,7 +134,7 @@ func (w *etcdWatch) deliver(ctx context.Context) error {
 	event := WatchEvent{Revision: w.delivered}
 	for _, ev := range w.fragments {
 		if ev.Kv.ModRevision <= w.delivered {
-			continue // etcd has been known to send an event twice
+			continue // asked for in vain, or sent twice, which etcd has been known to do
 		}
 		event.Revision = ev.Kv.ModRevision
 		if ev.Type == mvccpb.Event_DELETE {
@@ -144,6 +146,9 @@ func (w *etcdWatch) deliver(ctx context.Context) error {
 		event.Changes = append(event.Changes, KeyChange{Pair: pair(ev.Kv)})
 	}
 	w.fragments = nil
+	if len(event.Changes) == 0 {
+		return nil
+	}
 	w.delivered = event.Revision
 	return w.send(ctx, event)
 }
