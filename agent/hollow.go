@@ -80,6 +80,7 @@ func (h *Hollow) Load(ctx context.Context, name, text string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer h.returning()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.isForeign(name) {
@@ -112,6 +113,7 @@ func (h *Hollow) Start(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer h.returning()
 	b := h.behave(name)
 	h.mu.Lock()
 	job, err := h.startJob(name, b)
@@ -154,6 +156,7 @@ func (h *Hollow) Stop(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer h.returning()
 	b := h.behave(name)
 	h.mu.Lock()
 	u := h.units[name]
@@ -176,6 +179,7 @@ func (h *Hollow) Unload(ctx context.Context, name string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	defer h.returning()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	u := h.units[name]

@@ -15,14 +15,14 @@ const hollowObserveAll = time.Minute
 type hollowObserver struct {
 	pending map[string]Observed
 	wake    chan struct{} // holds one when pending is not empty
+	turn    chan struct{} // held while fn is called; a lock that a bubble can wait for
 }
 
 // Observe implements Runner.
 func (h *Hollow) Observe(ctx context.Context, fn func(Observation)) error {
-	o := &hollowObserver{pending: map[string]Observed{}, wake: make(chan struct{}, 1)}
+	o := &hollowObserver{pending: map[string]Observed{}, wake: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	h.mu.Lock()
 	h.observers[o] = true
-	all := h.all()
 	h.mu.Unlock()
 	defer func() {
 		h.mu.Lock()
@@ -32,9 +32,9 @@ func (h *Hollow) Observe(ctx context.Context, fn func(Observation)) error {
 
 	again := time.NewTicker(hollowObserveAll)
 	defer again.Stop()
-	fn(all)
-	for {
-		everything := false
+	for everything := true; ; {
+		h.tell(o, fn, everything)
+		everything = false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -42,18 +42,36 @@ func (h *Hollow) Observe(ctx context.Context, fn func(Observation)) error {
 		case <-again.C:
 			everything = true
 		}
-		h.mu.Lock()
-		changes := o.take()
-		if everything {
-			all = h.all()
-		}
-		h.mu.Unlock()
-		if len(changes) > 0 {
-			fn(Observation{Units: changes})
-		}
-		if everything {
-			fn(all)
-		}
+	}
+}
+
+// tell calls fn with what o has yet to tell, and with everything if so asked.
+func (h *Hollow) tell(o *hollowObserver, fn func(Observation), everything bool) {
+	o.turn <- struct{}{}
+	defer func() { <-o.turn }()
+	h.mu.Lock()
+	changes, all := o.take(), Observation{}
+	if everything {
+		all = h.all()
+	}
+	h.mu.Unlock()
+	if len(changes) > 0 {
+		fn(Observation{Units: changes})
+	}
+	if everything {
+		fn(all)
+	}
+}
+
+// returning waits until nobody is being told what is no longer so. Each call
+// ends with it.
+func (h *Hollow) returning() {
+	h.mu.Lock()
+	observers := slices.Collect(maps.Keys(h.observers))
+	h.mu.Unlock()
+	for _, o := range observers {
+		o.turn <- struct{}{}
+		<-o.turn
 	}
 }
 

@@ -25,7 +25,8 @@ type Runner interface {
 	// Observe calls fn first with every unit that fleet has in place on the
 	// machine, whoever put it there and also before a restart, and then with
 	// those that changed, until ctx ends or the machine can't be observed any
-	// more. fn must not block. A unit whose file is gone is observed once more
+	// more. fn must not wait for a call to return: what fn is told once a call
+	// for a unit has returned shows what that call did. A unit whose file is gone is observed once more
 	// with Hash empty. Now and then everything is told again (All true).
 	Observe(ctx context.Context, fn func(Observation)) error
 }

@@ -117,12 +117,8 @@ func testParallel(t *testing.T, f *fixture) {
 			ctx := t.Context()
 			for _, text := range []string{sleeps, stays} {
 				err := errors.Join(f.Load(ctx, name, text), f.Start(ctx, name))
-				u := f.view.wait(t, name, "active", func(u agent.Observed) bool {
-					return u.ActiveState == "active" && u.Hash == hash(text)
-				})
-				if want := map[string]string{sleeps: "running", stays: "exited"}[text]; u.SubState != want {
-					t.Errorf("%s is %s, want %s", name, u.SubState, want)
-				}
+				want := map[string]string{sleeps: "running", stays: "exited"}[text]
+				f.view.wait(t, name, want, func(u agent.Observed) bool { return u.SubState == want && u.Hash == hash(text) })
 				if err = errors.Join(err, f.Stop(ctx, name)); err != nil {
 					t.Error(err)
 				}
@@ -133,4 +129,46 @@ func testParallel(t *testing.T, f *fixture) {
 		})
 	}
 	wg.Wait()
+}
+
+// What is told once a call has returned shows what the call did.
+func testToldInOrder(t *testing.T, f *fixture) {
+	var mu sync.Mutex
+	must := map[string]string{} // name → the hash that may be told
+	ctx, cancel := context.WithCancel(t.Context())
+	var observing, loading sync.WaitGroup
+	observing.Go(func() {
+		f.Observe(ctx, func(o agent.Observation) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, u := range o.Units {
+				if want := must[u.Name]; want != "" && u.Hash != want {
+					t.Errorf("it is told of the hash %.7s of %s after %.7s was loaded", u.Hash, u.Name, want)
+				}
+			}
+		})
+	})
+	for i := range 8 {
+		name := fmt.Sprintf("runnertest-order-%d.service", i)
+		f.load(name, sleeps)
+		loading.Go(func() {
+			for i := range 60 {
+				text := fmt.Sprintf("%s# %d\n", sleeps, i)
+				if err := f.Load(ctx, name, text); err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				must[name] = hash(text)
+				mu.Unlock()
+				f.view.wait(t, name, "as loaded", func(u agent.Observed) bool { return u.Hash == hash(text) })
+				mu.Lock()
+				delete(must, name)
+				mu.Unlock()
+			}
+		})
+	}
+	loading.Wait()
+	cancel()
+	observing.Wait()
 }

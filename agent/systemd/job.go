@@ -18,6 +18,7 @@ const pollTime = time.Second
 
 // Start implements agent.Runner.
 func (r *Runner) Start(ctx context.Context, name string) error {
+	defer r.touched(name)
 	if !r.files.has(name) {
 		if err := r.checkForeignFile(name); err != nil {
 			return fmt.Errorf("start %s: %w", name, err)
@@ -87,6 +88,7 @@ func refusal(name string, err error) error {
 
 // Stop implements agent.Runner.
 func (r *Runner) Stop(ctx context.Context, name string) error {
+	defer r.touched(name)
 	if err := r.stop(ctx, name); err != nil {
 		return fmt.Errorf("stop %s: %w", name, err)
 	}

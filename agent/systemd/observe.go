@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,11 +28,12 @@ const (
 // errLost is why Observe ends by itself.
 var errLost = errors.New("the connection to systemd was lost")
 
-// touched tells every Observe that fleet did something about a unit's file.
+// touched tells every Observe that a call has done something about a unit.
 func (r *Runner) touched(name string) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for w := range r.watchers {
+	watchers := slices.Collect(maps.Keys(r.watchers))
+	r.mu.Unlock()
+	for _, w := range watchers {
 		w.touch(name)
 	}
 }
@@ -94,7 +96,8 @@ type observer struct {
 // loadState is what systemd made of a file when it was asked.
 type loadState struct{ hash, state string }
 
-// all reads and tells every unit, and once more those that are gone.
+// all reads and tells every unit, and once more those that are gone. What was
+// touched while it read is read again while nothing else can be touched.
 func (o *observer) all(ctx context.Context) error {
 	o.w.take()
 	names, err := o.r.files.names()
@@ -104,64 +107,78 @@ func (o *observer) all(ctx context.Context) error {
 	for _, name := range names {
 		o.w.follow(name)
 	}
+	there := set(names)
 	for name := range o.seen {
-		if !slices.Contains(names, name) {
+		if !there[name] {
 			names = append(names, name)
 		}
 	}
-	units, err := o.read(ctx, names, nil)
+	units, err := o.read(ctx, names)
 	if err != nil {
 		return err
 	}
-	var present, gone []agent.Observed
-	for _, u := range units {
-		if u.Hash != "" {
-			o.seen[u.Name] = u
-			present = append(present, u)
-		} else if _, known := o.seen[u.Name]; known {
-			o.drop(u.Name)
-			gone = append(gone, u)
-		}
+	told := o.update(units)
+	o.w.telling.Lock()
+	defer o.w.telling.Unlock()
+	names, _ = o.w.take()
+	if units, err = o.read(ctx, names); err != nil {
+		return err
 	}
+	told = append(told, o.update(units)...)
+	gone := slices.DeleteFunc(told, func(u agent.Observed) bool { return u.Hash != "" || o.seen[u.Name].Hash != "" })
 	if len(gone) > 0 {
 		o.fn(agent.Observation{Units: gone})
 	}
-	o.fn(agent.Observation{All: true, Units: present})
+	o.fn(agent.Observation{All: true, Units: slices.Collect(maps.Values(o.seen))})
 	return nil
 }
 
-// changes reads the units that may have changed and tells those that have.
+// changes reads the units that may have changed and tells those that have. What
+// was touched while it read is left for the next time.
 func (o *observer) changes(ctx context.Context) error {
 	names, all := o.w.take()
 	if all {
 		return o.all(ctx)
 	}
-	var patterns []string
-	if len(names) <= fewNames {
-		patterns = names
-	}
-	units, err := o.read(ctx, names, patterns)
+	units, err := o.read(ctx, names)
 	if err != nil {
 		return err
 	}
+	o.w.telling.Lock()
+	defer o.w.telling.Unlock()
+	units = slices.DeleteFunc(units, func(u agent.Observed) bool { return o.w.isTouched(u.Name) })
+	if changed := o.update(units); len(changed) > 0 {
+		o.fn(agent.Observation{Units: changed})
+	}
+	return nil
+}
+
+// update takes in what was read and returns what of it is new.
+func (o *observer) update(units []agent.Observed) []agent.Observed {
 	var changed []agent.Observed
 	for _, u := range units {
 		before, known := o.seen[u.Name]
 		switch {
-		case u.Hash == "" && !known:
-			o.w.drop(u.Name)
 		case u.Hash == "":
 			o.drop(u.Name)
-			changed = append(changed, u)
+			if known {
+				changed = append(changed, u)
+			}
 		case u != before:
+			o.w.follow(u.Name)
 			o.seen[u.Name] = u
 			changed = append(changed, u)
 		}
 	}
-	if len(changed) > 0 {
-		o.fn(agent.Observation{Units: changed})
+	return changed
+}
+
+func set(names []string) map[string]bool {
+	in := make(map[string]bool, len(names))
+	for _, name := range names {
+		in[name] = true
 	}
-	return nil
+	return in
 }
 
 // drop forgets a unit whose file is no longer there.
@@ -171,9 +188,10 @@ func (o *observer) drop(name string) {
 	delete(o.states, name)
 }
 
-// read reads what systemd shows of units; patterns narrows what
-// is asked for, nil asks for everything.
-func (o *observer) read(ctx context.Context, names, patterns []string) ([]agent.Observed, error) {
+// read reads what systemd shows of units, before it looks at their files: of a
+// file that is being replaced it may tell the old one's state with the new
+// one's hash, never the reverse, which would look like a unit to restart.
+func (o *observer) read(ctx context.Context, names []string) ([]agent.Observed, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -182,6 +200,10 @@ func (o *observer) read(ctx context.Context, names, patterns []string) ([]agent.
 	conn, err := o.r.systemd(ctx)
 	if err != nil {
 		return nil, err
+	}
+	var patterns []string // none: everything that systemd has
+	if len(names) <= fewNames {
+		patterns = names
 	}
 	rows, err := conn.ListUnitsByPatternsContext(ctx, nil, patterns)
 	if err != nil {

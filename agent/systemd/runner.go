@@ -159,6 +159,7 @@ func (r *Runner) reload(ctx context.Context) error {
 func (r *Runner) Load(ctx context.Context, name, text string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
+	defer r.touched(name)
 	if err := r.load(ctx, name, text); err != nil {
 		return fmt.Errorf("load %s: %w", name, err)
 	}
@@ -181,7 +182,6 @@ func (r *Runner) load(ctx context.Context, name, text string) error {
 	if err != nil {
 		return err
 	}
-	defer r.touched(name)
 	reload := false
 	if changed {
 		if reload, err = r.isStale(ctx, conn, name); err != nil {
@@ -217,6 +217,7 @@ func (r *Runner) isStale(ctx context.Context, conn *sd.Conn, name string) (bool,
 func (r *Runner) Unload(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
+	defer r.touched(name)
 	if err := r.unload(ctx, name); err != nil {
 		return fmt.Errorf("unload %s: %w", name, err)
 	}
@@ -247,7 +248,6 @@ func (r *Runner) unload(ctx context.Context, name string) error {
 	if err := r.files.remove(name); err != nil {
 		return err
 	}
-	defer r.touched(name)
 	if !ours {
 		return nil
 	}

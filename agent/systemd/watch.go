@@ -17,9 +17,12 @@ import (
 type watcher struct {
 	wake chan struct{} // holds one when there is something to take
 
+	telling sync.Mutex // held while fn is called, before mu
+
 	mu      sync.Mutex
 	paths   map[string]string // D-Bus object path → name, of the units to look out for
 	dirty   map[string]bool
+	touched map[string]bool   // by a call, since take
 	all     bool              // everything may have changed
 	started map[string]string // name → invocation ID, as signalled
 }
@@ -29,6 +32,7 @@ func newWatcher() *watcher {
 		wake:    make(chan struct{}, 1),
 		paths:   map[string]string{},
 		dirty:   map[string]bool{},
+		touched: map[string]bool{},
 		started: map[string]string{},
 	}
 }
@@ -61,13 +65,16 @@ func (w *watcher) signal(path, member, frame []byte) {
 	w.awake()
 }
 
-// touch notes that a unit's file was put in place, replaced or taken away.
+// touch notes that a call has done something about a unit, and waits until
+// nobody is being told what is no longer so.
 func (w *watcher) touch(name string) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.paths[objectPath(name)] = name
-	w.dirty[name] = true
+	w.dirty[name], w.touched[name] = true, true
 	w.awake()
+	w.mu.Unlock()
+	w.telling.Lock()
+	defer w.telling.Unlock()
 }
 
 func (w *watcher) awake() {
@@ -77,14 +84,24 @@ func (w *watcher) awake() {
 	}
 }
 
-// take returns, and forgets, what may have changed, sorted.
+// take returns, and forgets, what may have changed, sorted, and begins to note
+// what is touched from now on.
 func (w *watcher) take() (names []string, all bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	names, all = slices.Sorted(maps.Keys(w.dirty)), w.all
 	clear(w.dirty)
+	clear(w.touched)
 	w.all = false
 	return names, all
+}
+
+// isTouched reports whether a call has done something about the unit since
+// take: then what was read of it may be older.
+func (w *watcher) isTouched(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.touched[name]
 }
 
 // follow looks out for a unit from now on; drop no longer.
