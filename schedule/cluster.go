@@ -226,14 +226,21 @@ func (n *node) inFlight() bool {
 }
 
 // running returns the slot with the unit's run placement, or nil. Of several,
-// which tidy ends, it is the first.
+// which tidy ends, it is the first that isn't on a lost machine.
 func (n *node) running() *slot {
+	var running *slot
 	for _, s := range n.slots {
-		if s.order() == Run {
+		if s.order() != Run {
+			continue
+		}
+		if !s.machine.lost {
 			return s
 		}
+		if running == nil {
+			running = s
+		}
 	}
-	return nil
+	return running
 }
 
 // placement returns the placement as it will be once what was planned is

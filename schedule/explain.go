@@ -166,9 +166,18 @@ func (c *Cluster) explainPending(e *Explanation, n *node, group []*node) {
 func (c *Cluster) queryFor(n *node, group []*node) *query {
 	has := func(part []*node) bool { return slices.Contains(part, n) }
 	parts := c.parts(movers(group))
-	q := &query{c: c, part: parts[slices.IndexFunc(parts, has)], group: group}
-	if ran := c.parts(ranBefore(q.part)); q.best() == nil && slices.ContainsFunc(ran, has) {
-		q.part = ran[slices.IndexFunc(ran, has)]
+	whole := parts[slices.IndexFunc(parts, has)]
+	q := &query{c: c, part: whole, group: group}
+	if _, from := c.dislodged(whole, group); from != nil || q.best() != nil {
+		return q
+	}
+	for _, part := range c.smaller(whole) {
+		if !has(part) {
+			continue
+		}
+		if q = (&query{c: c, part: part, group: group}); q.best() != nil {
+			return q
+		}
 	}
 	return q
 }

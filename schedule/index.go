@@ -40,14 +40,19 @@ func (c *Cluster) reindex(s *slot, was view) {
 
 // vacated has those decided about whom the slot's unit kept off its machine.
 func (c *Cluster) vacated(s *slot) {
-	for w := range c.todo.waiting {
-		if clashes(w, s.node) {
-			c.todo.mark(w)
-		}
-	}
+	c.touchClashing(s.node)
 	for g := range c.globals {
 		if clashes(g, s.node) {
 			c.todo.pair(g, s.machine)
+		}
+	}
+}
+
+// touchClashing has those waiting units decided about that conflict with n.
+func (c *Cluster) touchClashing(n *node) {
+	for w := range c.todo.waiting {
+		if clashes(w, n) {
+			c.todo.mark(w)
 		}
 	}
 }

@@ -93,21 +93,57 @@ func (n *node) placed() bool {
 // reports whether any has to wait.
 func (p *planner) settle(group []*node) (waits bool) {
 	for _, part := range p.parts(movers(group)) {
-		if p.place(part, group) {
-			continue
-		}
-		waits = true
-		// Those that ran need not wait for newcomers that fit nowhere.
-		if ran := ranBefore(part); len(ran) < len(part) {
-			for _, part := range p.parts(ran) {
-				p.place(part, group)
-			}
-		}
-		if !slices.ContainsFunc(part, (*node).inFlight) {
-			p.dislodge(part, group)
+		if !p.place(part, group) {
+			waits = true
+			p.settleSome(part, group)
 		}
 	}
 	return waits
+}
+
+// settleSome does what can be done for units that no machine takes together.
+// queryFor follows the same steps.
+func (p *planner) settleSome(part, group []*node) {
+	if p.dislodge(part, group) {
+		return
+	}
+	for _, smaller := range p.smaller(part) {
+		if !slices.ContainsFunc(smaller, (*node).inFlight) {
+			p.place(smaller, group)
+		}
+	}
+}
+
+// smaller returns what of a part may be placed without the rest: those that
+// ran before, for which newcomers that fit nowhere are no reason to wait, and
+// each alone that can run on where it is.
+func (c *Cluster) smaller(part []*node) [][]*node {
+	var ran []*node
+	var alone [][]*node
+	for _, n := range part {
+		back := n.heldLive() != nil
+		if back || n.running() != nil {
+			ran = append(ran, n)
+		}
+		if back {
+			alone = append(alone, []*node{n})
+		}
+	}
+	if len(ran) == len(part) {
+		return alone
+	}
+	return append(c.parts(ran), alone...)
+}
+
+// heldLive returns the first slot where the unit is held on a machine that is
+// back, or nil.
+func (n *node) heldLive() *slot {
+	for _, s := range n.slots {
+		if s.order() == Held && s.machine.facts.here {
+			return s
+		}
+	}
+	return nil
 }
 
 // movers returns those of the group that have no machine, or a lost one.
@@ -122,16 +158,6 @@ func movers(group []*node) []*node {
 		}
 	}
 	return out
-}
-
-func ranBefore(part []*node) []*node {
-	var ran []*node
-	for _, n := range part {
-		if n.running() != nil {
-			ran = append(ran, n)
-		}
-	}
-	return ran
 }
 
 // place has the units run on the best machine that takes them all.
@@ -201,30 +227,46 @@ func (c *Cluster) decidedFrom(part, group []*node) []*node {
 	return units
 }
 
-// dislodge releases units from machines that came back with them and no
-// longer fit, if another machine would take all of the part now.
-func (p *planner) dislodge(part, group []*node) {
+// dislodge releases units from machines that came back with them and no longer
+// fit, if another machine would take all of the part now.
+func (p *planner) dislodge(part, group []*node) bool {
+	m, from := p.dislodged(part, group)
+	if from == nil {
+		return false
+	}
 	var writes []Write
-	q := query{c: p.Cluster, part: part, group: group, free: true}
-	var m *machine
+	for _, s := range from {
+		writes = append(writes, s.put(p.released(s, s.machine.id+" no longer fits, "+m.id+" does")))
+	}
+	p.decide(listed(nodeNames(part))+" to go to "+m.id, lostFor(part), writes, p.decidedFrom(part, group)...)
+	return true
+}
+
+// dislodged returns the slots that dislodge releases, and for which machine.
+func (c *Cluster) dislodged(part, group []*node) (to *machine, from []*slot) {
+	misfit := func(n *node) bool {
+		s := n.heldLive()
+		if s == nil {
+			return false
+		}
+		a := ask{c: c, n: n, m: s.machine, group: group}
+		return a.check(staying).kind != fits
+	}
+	if !slices.ContainsFunc(part, misfit) {
+		return nil, nil
+	}
+	q := query{c: c, part: part, group: group, free: true}
+	if to = q.best(); to == nil {
+		return nil, nil
+	}
 	for _, n := range part {
 		for _, s := range n.slots {
-			if s.order() != Held || !s.machine.facts.here {
-				continue
-			}
-			if m == nil {
-				if m = q.best(); m == nil {
-					return
-				}
-			}
-			if s.machine != m {
-				writes = append(writes, s.put(p.released(s, s.machine.id+" no longer fits, "+m.id+" does")))
+			if s.order() == Held && s.machine.facts.here && s.machine != to {
+				from = append(from, s)
 			}
 		}
 	}
-	if writes != nil {
-		p.decide(listed(nodeNames(part))+" is to go to "+m.id, lostFor(part), writes, p.decidedFrom(part, group)...)
-	}
+	return to, from
 }
 
 // relocate releases the group from machines that one of it no longer fits, if

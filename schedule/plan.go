@@ -30,7 +30,8 @@ import (
 //   - Its machine is lost: the placement becomes held and another is made
 //     elsewhere, in one decision. If nothing fits, nothing is written. A live
 //     machine with a held placement that still fits is preferred: the unit runs
-//     there, so the placement becomes run with its generation as it was.
+//     there, so the placement becomes run with its generation as it was. One
+//     that doesn't fit any more is released if another machine would take over.
 //   - It no longer fits its live machine: the placement becomes release if
 //     another machine would take the unit now, and otherwise stays. Of two
 //     placed units that conflict, the one changed later goes.

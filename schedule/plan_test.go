@@ -381,3 +381,72 @@ func TestStaleChangesAreIgnored(t *testing.T) {
 		t.Errorf("revision %d, want %d", w.c.Revision(), w.revision)
 	}
 }
+
+func TestDislodgedWhereItCameBackAndNoLongerFits(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1", "m2")
+	w.launch("a.service", "MachineMetadata=region=eu")
+	w.label(Label{MachineID: "m1", Set: map[string]string{"region": "eu"}})
+	w.settle()
+	w.die("m1")
+	w.label(Label{MachineID: "m2", Set: map[string]string{"region": "eu"}})
+	w.settle()
+	w.expect("a.service", "m1:held m2:run")
+	w.label(Label{MachineID: "m1"})
+	w.die("m2")
+	w.decide()
+	w.comeBack("m1")
+	w.quiet() // it runs there, and nowhere else could it
+	w.expect("a.service", "m1:held m2:run")
+	w.join("m3 region=eu")
+	w.decide()
+	w.expect("a.service", "m1:release m2:run")
+	w.settle()
+	w.expect("a.service", "m2:held m3:run")
+}
+
+func TestReaders(t *testing.T) {
+	w := newWorld(t)
+	w.join("m2", "m1 region=eu")
+	w.label(Label{MachineID: "m1", Set: map[string]string{"disk": "ssd"}, Removed: []string{"region"}})
+	w.launch("b.service")
+	w.launch("a.service")
+	w.settle()
+	var names, ids []string
+	for u := range w.c.Units() {
+		names = append(names, u.Name)
+	}
+	for m := range w.c.Machines() {
+		ids = append(ids, m.ID)
+	}
+	if got := listed(names) + "; " + listed(ids); got != "a.service and b.service; m1 and m2" {
+		t.Error(got)
+	}
+	if u, ok := w.c.Unit("a.service"); !ok || u.DesiredState != unit.Launched || w.c.File("a.service").Hash != u.Hash {
+		t.Errorf("unit %+v", u)
+	}
+	if m := w.c.EffectiveMetadata("m1"); len(m) != 1 || m["disk"] != "ssd" {
+		t.Errorf("metadata %v", m)
+	}
+	at := w.c.Placements("a.service")[0].MachineID
+	if ps := w.c.PlacementsOn(at); len(ps) != 1 || ps[0].Unit != "a.service" {
+		t.Errorf("placements on %s: %v", at, ps)
+	}
+	if s := w.c.States("a.service"); len(s) != 1 || s[0].Reached != unit.Launched {
+		t.Errorf("states %v", s)
+	}
+	if p, ok := w.c.Presence(at); !ok || !p.Ready || w.c.Lost(at) {
+		t.Errorf("presence %+v", p)
+	}
+	w.die(at)
+	w.plan()
+	if _, ok := w.c.Presence(at); ok || !w.c.Lost(at) {
+		t.Error("not lost")
+	}
+	if l, ok := w.c.Label("m1"); !ok || l.Set["disk"] != "ssd" {
+		t.Errorf("label %+v", l)
+	}
+	if _, ok := w.c.Machine("m3"); ok {
+		t.Error("m3 is known")
+	}
+}

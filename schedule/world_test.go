@@ -27,6 +27,7 @@ type world struct {
 	records map[key]Change                   // the store
 	running map[string]map[string]unit.State // what machines have, reported or not
 	made    []Decision                       // since the last call of log
+	planned int64                            // the model's revision at the last Plan
 	check   func(d Decision)                 // of every decision, before it is written
 }
 
@@ -230,17 +231,22 @@ func (w *world) obeyOne(id, name string) bool {
 // plan has the model decide, and writes what still holds.
 func (w *world) plan() int {
 	w.t.Helper()
+	w.planned = w.c.Revision()
 	ds := w.c.Plan(w.now)
+	w.made = append(w.made, ds...)
+	w.commitAll(ds)
+	return len(ds)
+}
+
+func (w *world) commitAll(ds []Decision) {
 	for _, d := range ds {
 		if w.check != nil {
 			w.check(d)
 		}
-		w.made = append(w.made, d)
 		if !w.commit(d) {
 			w.c.Retry(d)
 		}
 	}
-	return len(ds)
 }
 
 // commit writes a decision, if everything that it was made from holds.

@@ -1,0 +1,277 @@
+package schedule
+
+import (
+	"path"
+	"slices"
+
+	"fleet/unit"
+)
+
+// The checks know nothing of the model's indexes: they read the records.
+
+func (h *history) placements() map[key]Placement {
+	all := make(map[key]Placement)
+	for k, ch := range h.records {
+		if k.kind == placementKind {
+			all[k] = *ch.Placement
+		}
+	}
+	return all
+}
+
+func (h *history) state(id, name string) (unit.State, bool) {
+	ch, ok := h.records[key{stateKind, id, name}]
+	if !ok {
+		return unit.State{}, false
+	}
+	return *ch.State, true
+}
+
+// checkState looks at what the store holds.
+func (h *history) checkState() {
+	runs := make(map[string]int)
+	for _, p := range h.placements() {
+		if p.Order == Run {
+			runs[p.Unit]++
+		}
+	}
+	for _, name := range unitPool {
+		n := runs[name]
+		switch {
+		case h.isGlobal(name):
+			h.spread[name] = n
+		case n > max(1, h.spread[name]):
+			h.rt.Fatalf("%s is to run on %d machines", name, n)
+		default:
+			h.spread[name] = n
+		}
+	}
+}
+
+// wasGlobal reports whether the unit still has several placements from when it
+// was global, which end one by one.
+func (h *history) wasGlobal(name string) bool { return h.spread[name] > 1 }
+
+// checkDecision looks at a decision against the store that it was made from.
+func (h *history) checkDecision(d Decision) {
+	for _, w := range d.Writes {
+		h.checkWrite(d, w)
+	}
+}
+
+func (h *history) checkWrite(d Decision, w Write) {
+	p := w.Placement
+	was, had := h.placements()[key{placementKind, p.MachineID, p.Unit}]
+	if _, ok := d.Units[p.Unit]; !ok {
+		h.rt.Fatalf("%s: doesn't depend on %s", d.Reason, p.Unit)
+	}
+	if !w.Delete && p.Reason == "" {
+		h.rt.Fatalf("%s: a placement without a reason", d.Reason)
+	}
+	switch {
+	case w.Delete:
+		s, ok := h.state(p.MachineID, p.Unit)
+		if was.Order != Release || !ok || !s.Released || s.Generation != was.Generation {
+			h.rt.Fatalf("%s: deletes %+v, reported %+v", d.Reason, was, s)
+		}
+	case p.Order == Run && !had:
+		h.checkNew(d, p)
+	case p.Order == Run:
+		h.checkKept(d, was, p)
+	case p.Order == Held:
+		h.checkHeld(d, was, p)
+	case p.Order == Release:
+		h.checkRelease(d, was, p)
+	}
+}
+
+// checkNew looks at a placement where there was none.
+func (h *history) checkNew(d Decision, p Placement) {
+	if p.Generation != h.planned {
+		h.rt.Fatalf("%s: generation %d at revision %d", d.Reason, p.Generation, h.planned)
+	}
+	if why := h.unfitWith(d, p.Unit, p.MachineID); why != "" {
+		h.rt.Fatalf("%s: %s", d.Reason, why)
+	}
+	if !h.isGlobal(p.Unit) && h.hasElsewhere(p.Unit, p.MachineID) {
+		h.rt.Fatalf("%s: a machine still has %s", d.Reason, p.Unit)
+	}
+	for _, o := range h.placements() {
+		if o.Unit == p.Unit && !h.isGlobal(p.Unit) && o.MachineID != p.MachineID && !slices.Contains(d.Gone, o.MachineID) {
+			h.rt.Fatalf("%s: depends on %s being gone, and doesn't say so", d.Reason, o.MachineID)
+		}
+	}
+}
+
+// hasElsewhere reports whether a machine other than id, which isn't lost, has
+// or should have the unit.
+func (h *history) hasElsewhere(name, id string) bool {
+	for k, ch := range h.records {
+		if k.unit != name || k.machine == id || !h.live(k.machine) && !h.now.Before(h.c.hold) {
+			continue
+		}
+		switch k.kind {
+		case placementKind:
+			return true
+		case stateKind:
+			if ch.State.Active() || !ch.State.Released {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// checkKept looks at a placement that goes on running, or runs again.
+func (h *history) checkKept(d Decision, was, p Placement) {
+	u, _, _ := h.record(p.Unit)
+	switch {
+	case was.Order == Release:
+		h.rt.Fatalf("%s: takes back the release of %+v", d.Reason, was)
+	case p.Hash != was.Hash && p.Hash != u.Hash, p.Target != was.Target && p.Target != u.DesiredState:
+		h.rt.Fatalf("%s: from %+v to %+v, wanted %+v", d.Reason, was, p, u)
+	case (p.Hash != was.Hash || p.Target != was.Target) && p.Generation != h.planned:
+		h.rt.Fatalf("%s: changes without a new generation: %+v", d.Reason, p)
+	case p.Hash == was.Hash && p.Target == was.Target && p.Generation != was.Generation:
+		h.rt.Fatalf("%s: restarts without a reason: %+v to %+v", d.Reason, was, p)
+	}
+}
+
+func (h *history) checkHeld(d Decision, was, p Placement) {
+	if was.Order == Held {
+		h.checkKept(d, was, p)
+		return
+	}
+	if was.Order != Run || h.live(p.MachineID) || h.now.Before(h.c.hold) || !slices.Contains(d.Gone, p.MachineID) {
+		h.rt.Fatalf("%s: holds %+v", d.Reason, was)
+	}
+	if p.Generation != was.Generation || p.Hash != was.Hash || p.Target != was.Target {
+		h.rt.Fatalf("%s: holds %+v as %+v", d.Reason, was, p)
+	}
+}
+
+// checkRelease looks for a reason that the user would accept.
+func (h *history) checkRelease(d Decision, was, p Placement) {
+	if was.Order == Release || p.Generation != h.planned {
+		h.rt.Fatalf("%s: releases %+v as %+v", d.Reason, was, p)
+	}
+	switch {
+	case !h.wanted(p.Unit):
+	case was.Order == Held && h.settledElsewhere(p.Unit, p.MachineID):
+	case h.wasGlobal(p.Unit) && !h.isGlobal(p.Unit):
+	case h.unfit(p.Unit, p.MachineID) != "":
+	case h.boundUnfit(d):
+	default:
+		h.rt.Fatalf("%s: stops %+v without a reason", d.Reason, was)
+	}
+}
+
+func (h *history) settledElsewhere(name, id string) bool {
+	for _, p := range h.placements() {
+		s, ok := h.state(p.MachineID, name)
+		if p.Unit == name && p.MachineID != id && p.Order == Run && ok &&
+			s.Generation == p.Generation && s.Reached.AtLeast(p.Target) {
+			return true
+		}
+	}
+	return false
+}
+
+// boundUnfit reports whether another unit of the decision doesn't fit where it
+// is.
+func (h *history) boundUnfit(d Decision) bool {
+	for name := range d.Units {
+		for _, p := range h.placements() {
+			if p.Unit == name && p.Order != Release && h.live(p.MachineID) && h.unfit(name, p.MachineID) != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// unfit says which hard constraint of the unit doesn't hold on the machine.
+func (h *history) unfit(name, id string) string { return h.unfitWith(Decision{}, name, id) }
+
+// unfitWith counts with what the decision places together with the unit.
+func (h *history) unfitWith(d Decision, name, id string) string {
+	_, r, ok := h.record(name)
+	m, known := h.records[key{kind: machineKind, machine: id}]
+	switch {
+	case !ok:
+		return "its file can't be read"
+	case !known || !h.live(id):
+		return "the machine isn't there"
+	case r.MachineID != "" && r.MachineID != id:
+		return "MachineID"
+	}
+	var label Label
+	if ch, ok := h.records[key{kind: labelKind, machine: id}]; ok {
+		label = *ch.Label
+	}
+	if d.Writes != nil || !h.hasPlacement(name, id) {
+		presence := h.records[key{kind: presenceKind, machine: id}]
+		if label.Cordoned || label.Draining || !presence.Presence.Ready {
+			return "the machine takes no units"
+		}
+	}
+	for _, need := range r.Metadata {
+		value, ok := m.Machine.Metadata[need.Key]
+		if v, set := label.Set[need.Key]; set {
+			value, ok = v, true
+		}
+		if !ok || slices.Contains(label.Removed, need.Key) || !slices.Contains(need.Values, value) {
+			return "metadata " + need.Key
+		}
+	}
+	for _, target := range r.MachineOf {
+		if !h.runsOn(d, target, id) {
+			return "MachineOf=" + target
+		}
+	}
+	return h.conflict(d, name, id)
+}
+
+func (h *history) hasPlacement(name, id string) bool {
+	_, ok := h.records[key{placementKind, id, name}]
+	return ok
+}
+
+func (h *history) runsOn(d Decision, name, id string) bool {
+	for _, w := range d.Writes {
+		if w.Placement.Unit == name && w.Placement.MachineID == id {
+			return w.Placement.Order == Run
+		}
+	}
+	p, ok := h.records[key{placementKind, id, name}]
+	return ok && p.Placement.Order == Run
+}
+
+func (h *history) conflict(d Decision, name, id string) string {
+	others := h.unitsOn(id)
+	for _, w := range d.Writes {
+		if w.Placement.MachineID == id {
+			others = append(others, w.Placement.Unit)
+		}
+	}
+	_, r, _ := h.record(name)
+	for _, o := range others {
+		s, reported := h.state(id, o)
+		stopped := reported && s.Released && !s.Active()
+		there := (h.hasPlacement(o, id) || reported) && !stopped || slices.ContainsFunc(d.Writes, func(w Write) bool {
+			return w.Placement.Unit == o && w.Placement.MachineID == id
+		})
+		_, or, _ := h.record(o)
+		if o != name && there && (matchesAny(r.Conflicts, o) || matchesAny(or.Conflicts, name)) {
+			return "conflict with " + o
+		}
+	}
+	return ""
+}
+
+func matchesAny(globs []string, name string) bool {
+	return slices.ContainsFunc(globs, func(g string) bool {
+		ok, _ := path.Match(g, name)
+		return ok
+	})
+}
