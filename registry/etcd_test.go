@@ -115,11 +115,13 @@ func (p etcdProcess) dial(t *testing.T, timeout time.Duration) *registry.Etcd {
 }
 
 func TestEtcdConforms(t *testing.T) {
+	t.Parallel()
 	e := startEtcd(t).dial(t, 0)
 	kvtest.Run(t, func(*testing.T) registry.KV { return e })
 }
 
 func TestEtcdStalled(t *testing.T) {
+	t.Parallel()
 	process := startEtcd(t)
 	e := process.dial(t, time.Second)
 	lease, err := e.Leases().Grant(t.Context(), time.Minute)
@@ -167,6 +169,7 @@ func TestEtcdStalled(t *testing.T) {
 }
 
 func TestEtcdKilled(t *testing.T) {
+	t.Parallel()
 	process := startEtcd(t)
 	e := process.dial(t, 2*time.Second)
 	watch := e.Watch(t.Context(), "k", "", 0)
@@ -193,6 +196,7 @@ func TestEtcdKilled(t *testing.T) {
 }
 
 func TestEtcdWarnings(t *testing.T) {
+	t.Parallel()
 	process := startEtcd(t)
 	e := process.dial(t, 0)
 	const old = "which can revoke all leases when its leader hangs"
