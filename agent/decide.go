@@ -1,7 +1,11 @@
 package agent
 
-import "fleet/schedule"
-import "fleet/unit"
+import (
+	"strings"
+
+	"fleet/schedule"
+	"fleet/unit"
+)
 
 // verb is the next thing to do about one unit.
 type verb string
@@ -141,5 +145,12 @@ func (s situation) state(machine, failure string) unit.State {
 			}
 		}
 	}
+	if len(st.Failure) > longestFailure {
+		st.Failure = strings.ToValidUTF8(st.Failure[:longestFailure], "") + "…"
+	}
 	return st
 }
+
+// longestFailure bounds what is stored of a failure's text, in bytes: the
+// states of many units go into one transaction.
+const longestFailure = 1024

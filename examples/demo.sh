@@ -46,6 +46,7 @@ show
 
 say "4. A fourth machine joins: it gets the unit for every machine, and nothing moves"
 sandbox add
+sandbox load m4 "$work/hello.tar"
 show
 
 victim=m3 # any but the one that this script talks through

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"fleet/unit"
 )
 
 // KV is a consistent key-value store with leases. Every call may block until
@@ -147,7 +149,7 @@ const MaxOps = 128
 
 // MaxTxnBytes is the largest sum of keys and values that one transaction may
 // put, both branches taken together. etcd's own limit is a request of 1.5 MiB.
-const MaxTxnBytes = 1 << 20
+const MaxTxnBytes = unit.MaxFileSize + 1<<18
 
 var (
 	// ErrUnknownOutcome: a transaction was sent and its answer was not heard.

@@ -171,6 +171,14 @@ func TestPutUnit(t *testing.T) {
 	}
 }
 
+func TestTheLargestFileFits(t *testing.T) {
+	r := open(registry.NewMemory())
+	largest := text + "#" + strings.Repeat("x", unit.MaxFileSize-len(text)-1)
+	if _, err := r.PutUnit(t.Context(), "a.service", parse(t, largest), unit.Launched, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestConcurrentPutsLoseNothing(t *testing.T) {
 	r, ctx := open(registry.NewMemory()), t.Context()
 	var wg sync.WaitGroup

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -10,9 +9,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
-
-	sddbus "github.com/coreos/go-systemd/v22/dbus"
 
 	"fleet/schedule"
 )
@@ -88,18 +84,4 @@ func primaryIP() string {
 		}
 	}
 	return ""
-}
-
-// hostStopping reports whether the host itself is going down, as systemd says;
-// false when it can't tell.
-func hostStopping() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	conn, err := sddbus.NewSystemdConnectionContext(ctx)
-	if err != nil {
-		return false
-	}
-	defer conn.Close()
-	state, err := conn.GetManagerProperty("SystemState")
-	return err == nil && state == `"stopping"`
 }

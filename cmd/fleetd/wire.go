@@ -78,7 +78,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	}
 	d.agent, err = agent.New(agent.Config{
 		Machine: machine, BootID: boot, Dir: agentDir, TTL: c.AgentTTL, Grace: c.RestartGrace,
-		Store: reg, Leases: reg, Runner: d.runner, Ready: ready, HostStopping: hostStopping, Log: log,
+		Store: reg, Leases: reg, Runner: d.runner, Ready: ready, HostStopping: systemd.HostStopping, Log: log,
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,22 @@
+package systemd
+
+import (
+	"context"
+	"time"
+
+	sd "github.com/coreos/go-systemd/v22/dbus"
+)
+
+// HostStopping reports whether the host itself is going down, as systemd says;
+// false when it can't tell within a few seconds.
+func HostStopping() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := sd.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	state, err := conn.GetManagerProperty("SystemState")
+	return err == nil && state == `"stopping"`
+}
