@@ -450,3 +450,38 @@ func TestReaders(t *testing.T) {
 		t.Error("m3 is known")
 	}
 }
+
+// Of two that conflict the one changed later goes, so a change of one may
+// allow the other its new file.
+func TestConflictTurnsAround(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1")
+	w.launch("a.service")
+	w.launch("b.service")
+	w.settle()
+	w.launch("a.service", "Conflicts=b.service")
+	w.quiet()
+	was := w.placement("a.service", "m1")
+	w.launch("b.service", "Conflicts=x.service")
+	w.settle()
+	w.expect("a.service", "m1:run")
+	if p := w.placement("a.service", "m1"); p.Hash == was.Hash {
+		t.Error("a.service still has its earlier file")
+	}
+}
+
+func TestUnitDoesNotConflictWithItself(t *testing.T) {
+	for _, glob := range []string{"a@*.service", "a@?.service"} {
+		w := newWorld(t)
+		w.join("m1", "m2")
+		w.launch("b.service", "MachineID=m2")
+		w.settle()
+		state := unit.State{Name: "a@1.service", ActiveState: "active", Orphaned: true}
+		w.running["m2"][state.Name] = state
+		w.report("m2", state)
+		w.launch("a@1.service", "Conflicts="+glob)
+		w.settle()
+		w.expect("a@1.service", "m2:run")
+		w.quiet()
+	}
+}
