@@ -45,7 +45,7 @@ test: root deps verify machines ## as root: verify, then the tests on real machi
 
 # One package at a time: they would take each other's machines for left-overs.
 machines:
-	$(go) test -tags machine -count=1 -p 1 -timeout $(MACHINE_TIMEOUT) ./functional/...
+	$(go) test -tags machine -count=1 -p 1 -timeout $(MACHINE_TIMEOUT) ./functional/... ./cmd/fleet-sandbox
 
 root:
 	@if [ "$$(id -u)" -ne 0 ]; then echo "real machines need root: sudo make $(MAKECMDGOALS)" >&2; exit 1; fi

@@ -53,6 +53,7 @@ type Engine struct {
 	term     int64 // 0: not leading
 	lost     context.CancelCauseFunc
 	applying bool
+	writes   sync.WaitGroup
 	due      time.Time // when to plan; zero: nothing to plan
 	first    time.Time // when the oldest unplanned change came
 	planned  time.Time // when the model was planned last
@@ -97,6 +98,7 @@ func (e *Engine) seated(ctx context.Context, others int) error {
 	wg.Go(func() { e.collect(ctx) })
 	e.loop(ctx)
 	wg.Wait()
+	e.writes.Wait()
 	return context.Cause(ctx)
 }
 
@@ -168,7 +170,7 @@ func (e *Engine) apply(ctx context.Context, decisions []schedule.Decision) {
 	}
 	term, lost := e.term, e.lost
 	e.applying = true
-	go func() {
+	e.writes.Go(func() {
 		try, cancel := context.WithTimeout(ctx, e.leaderTTL())
 		refused, err := e.Store.Apply(try, term, decisions)
 		cancel()
@@ -178,15 +180,18 @@ func (e *Engine) apply(ctx context.Context, decisions []schedule.Decision) {
 				e.Log.Info("refused: the store has moved on", "units", names(d))
 				e.model.Retry(d)
 			}
-			if err != nil && e.term == term {
-				// What was written is unknown: only a new term and a fresh snapshot
-				// make sure that a late write fails.
+			if err != nil {
+				// What was written is unknown: only a new term makes sure that a late
+				// write fails, and only a fresh snapshot tells what was written.
 				lost(err)
-				e.term, e.known = 0, false
+				e.known = false
+				if e.term == term {
+					e.term = 0
+				}
 			}
 			e.touched(time.Now())
 		})
-	}()
+	})
 }
 
 // touched notes that something may be to plan: once a burst is over, or is old.
