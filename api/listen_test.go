@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -187,4 +189,42 @@ func TestDiscovery(t *testing.T) {
 		t.Errorf("metrics: %d %s", status, answer)
 	}
 	w.want(200, "GET", "/health", "", nil)
+}
+
+// TestListenTakesSystemdsSockets runs itself as systemd would start fleetd:
+// with sockets as descriptors 3 and 4.
+func TestListenTakesSystemdsSockets(t *testing.T) {
+	if os.Getenv("FLEET_TEST_ACTIVATED") != "" {
+		listeners, err := api.Listen("/nowhere/fleet.sock", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range listeners {
+			fmt.Printf("listens on %s\n", l.Addr())
+		}
+		return
+	}
+	var files []*os.File
+	var want string
+	for range 2 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files = append(files, f)
+		want += fmt.Sprintf("listens on %s\n", l.Addr())
+	}
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$0" -test.run=^TestListenTakesSystemdsSockets$`, os.Args[0])
+	cmd.Env = append(os.Environ(), "FLEET_TEST_ACTIVATED=1", "LISTEN_FDS=2")
+	cmd.ExtraFiles = files
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("got %s (%v), want %s", out, err, want)
+	}
 }

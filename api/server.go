@@ -36,8 +36,9 @@ type Store interface {
 
 // Config is what a Server is made of. Only Store is mandatory.
 type Config struct {
-	Store  Store
-	Logger *slog.Logger // of what clients can't be told; nil discards
+	Store     Store
+	MachineID string       // whose fleetd this is, told by /health
+	Logger    *slog.Logger // of what clients can't be told; nil discards
 	// Unavailable says why this fleetd can't answer; while it isn't empty
 	// every call fails with 503 and that reason.
 	Unavailable func() string
@@ -155,5 +156,5 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.reader.now(r.Context()); err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	return writeJSON(w, http.StatusOK, map[string]string{"status": "ok", "machineID": s.cfg.MachineID})
 }

@@ -244,3 +244,29 @@ func TestUnavailable(t *testing.T) {
 		}
 	}
 }
+
+// TestCompactedPage: a page of a snapshot that the store has no more is gone,
+// and says so.
+func TestCompactedPage(t *testing.T) {
+	w := newWorld(t, api.Config{PageLimit: 1})
+	w.put("a.service", webText, unit.Inactive)
+	w.put("b.service", webText, unit.Inactive)
+	var first api.UnitPage
+	w.want(200, "GET", "/fleet/v1/units", "", &first)
+	for i := range 6 { // later listings push the first out of what is kept
+		w.put(fmt.Sprintf("c%d.service", i), webText, unit.Inactive)
+		w.want(200, "GET", "/fleet/v1/units", "", nil)
+	}
+	path := "/fleet/v1/units?nextPageToken=" + first.NextPageToken
+	var second api.UnitPage
+	w.want(200, "GET", path, "", &second)
+	if len(second.Units) != 1 || second.Units[0].Name != "b.service" || second.NextPageToken != "" {
+		t.Errorf("the second page is %+v", second)
+	}
+	u, err := w.reg.Snapshot(t.Context(), 0)
+	w.must(err)
+	w.must(w.kv.Compact(t.Context(), u.Revision))
+	if status, _, answer := w.call("GET", path, ""); status != 410 || !strings.Contains(answer, "list again") {
+		t.Errorf("got %d %s, want 410", status, answer)
+	}
+}
