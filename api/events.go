@@ -103,8 +103,6 @@ func (st *stream) open(s *Server, r *http.Request, fresh bool) error {
 		st.since = v.Revision()
 		start = st.collect(v, st.all(v))
 	}
-	// An unsupported deadline leaves the stream to the connection's own.
-	_ = st.control.SetReadDeadline(time.Time{})
 	st.out.Header().Set("Content-Type", "text/event-stream")
 	st.out.Header().Set("Cache-Control", "no-store")
 	st.out.WriteHeader(http.StatusOK)
@@ -212,6 +210,7 @@ func (st *stream) send(events []Event) error {
 
 // write sends b at once, within the time that a reader is given.
 func (st *stream) write(b []byte) error {
+	// An unsupported deadline leaves the stream to the connection's own.
 	_ = st.control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if _, err := st.out.Write(b); err != nil {
 		return err
