@@ -62,7 +62,7 @@ func TestEvents(t *testing.T) {
 	w.put("other.service", webText, unit.Loaded) // of no interest
 	f := w.put("web.service", webText, unit.Launched)
 	e := next()
-	if e.Unit == nil || e.Unit.DesiredState != unit.Launched || e.Explanation != "m1 fits" {
+	if e.Unit == nil || e.Unit.DesiredState != unit.Launched || e.Explanation != "about to be placed: m1 fits" {
 		t.Errorf("after the submission: %+v", e)
 	}
 	w.run("web.service", "m1", f, unit.Launched, 5)
@@ -90,7 +90,7 @@ func TestEventsExplainAnew(t *testing.T) {
 		t.Errorf("explained as %q", e.Explanation)
 	}
 	w.machine("m1", "10.0.0.1", nil)
-	for next().Explanation != "m1 fits" {
+	for next().Explanation != "about to be placed: m1 fits" {
 	}
 }
 

@@ -285,9 +285,9 @@ func (t *table) sentence() string {
 	case t.asked == 0:
 		return "no machine is there"
 	case len(t.fits) == 1:
-		return t.fits[0] + " fits"
+		return "about to be placed: " + t.fits[0] + " fits"
 	case len(t.fits) > 1:
-		return fmt.Sprintf("%d machines fit, %s best", len(t.fits), t.fits[0])
+		return fmt.Sprintf("about to be placed: %d machines fit, %s best", len(t.fits), t.fits[0])
 	}
 	return "no machine fits: " + counted(t.reasons())
 }
