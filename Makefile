@@ -22,7 +22,7 @@ help:
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build static binaries into bin/
-	CGO_ENABLED=0 $(go) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/... ./examples/hello
+	CGO_ENABLED=0 $(go) build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X fleet/fleetctl.linked=$(VERSION)' -o bin/ ./cmd/... ./examples/hello
 
 verify: fmt vet tidy race ## check format, code, dependencies; race tests of everything that needs no machines
 

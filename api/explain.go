@@ -20,5 +20,5 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 	if !v.known[name] {
 		return fmt.Errorf("%s: %w", name, unit.ErrNotFound)
 	}
-	return writeJSON(w, http.StatusOK, v.Explain(name))
+	return writeJSON(w, http.StatusOK, v.explain(name))
 }

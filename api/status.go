@@ -152,7 +152,7 @@ func (v *view) obstacle(u *unit.Unit) string {
 	if u == nil || u.CurrentState == u.DesiredState {
 		return ""
 	}
-	x := v.Explain(u.Name)
+	x := v.explain(u.Name)
 	missing := slices.ContainsFunc(x.Placed, func(id string) bool {
 		_, here := v.Presence(id)
 		return !here

@@ -3,6 +3,7 @@ package api
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"fleet/schedule"
 )
@@ -16,6 +17,13 @@ type view struct {
 
 func newView() *view {
 	return &view{Cluster: schedule.NewCluster(), known: map[string]bool{}}
+}
+
+// explain says why the unit is where it is. A machine that is absent counts as
+// lost: when the leader will take it for that is not this reader's to know.
+func (v *view) explain(name string) schedule.Explanation {
+	v.LoseMachines(time.Now())
+	return v.Explain(name)
 }
 
 // apply brings the view to the update's revision and returns the names of the

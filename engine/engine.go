@@ -57,6 +57,7 @@ type Engine struct {
 	due      time.Time // when to plan; zero: nothing to plan
 	first    time.Time // when the oldest unplanned change came
 	planned  time.Time // when the model was planned last
+	hold     time.Time // no machine counts as lost before this
 	contact  contact
 }
 
@@ -89,7 +90,7 @@ func (e *Engine) Run(ctx context.Context) {
 
 // seated follows the store and campaigns for as long as the seat is held.
 func (e *Engine) seated(ctx context.Context, others int) error {
-	e.model, e.known, e.term, e.due, e.planned = schedule.NewCluster(), false, 0, time.Time{}, time.Time{}
+	e.model, e.known, e.term, e.due, e.planned, e.hold = schedule.NewCluster(), false, 0, time.Time{}, time.Time{}, time.Time{}
 	e.contact = contact{ttl: e.TTL}
 	var wg sync.WaitGroup
 	wg.Go(func() { e.follow(ctx) })
@@ -156,7 +157,10 @@ func (e *Engine) plan(ctx context.Context, now time.Time) {
 		return
 	}
 	e.due, e.first, e.planned = time.Time{}, time.Time{}, now
-	e.model.HoldEvictions(e.contact.proven(now))
+	if hold := e.contact.proven(now); !hold.Equal(e.hold) {
+		e.model.HoldEvictions(hold)
+		e.hold = hold
+	}
 	decisions := e.model.Plan(now)
 	if len(decisions) == 0 {
 		return

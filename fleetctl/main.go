@@ -138,8 +138,14 @@ func (a *app) say(format string, args ...any) { fmt.Fprintf(a.stdout, format+"\n
 // warn writes a line for people.
 func (a *app) warn(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n", args...) }
 
+// linked is the version that the linker sets.
+var linked string
+
 // version is what this program was built from.
 func version() string {
+	if linked != "" {
+		return linked
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"

@@ -129,8 +129,9 @@ func (c *Cluster) HoldEvictions(until time.Time) {
 // whether it should at all.
 func (c *Cluster) Wake() (time.Time, bool) { return c.hold, len(c.absent) > 0 }
 
-// loseMachines takes the absent machines for lost once the hold is over.
-func (c *Cluster) loseMachines(now time.Time) {
+// LoseMachines takes the absent machines for lost once the hold is over, as
+// Plan does at its beginning: for one who explains and never plans.
+func (c *Cluster) LoseMachines(now time.Time) {
 	if now.Before(c.hold) {
 		return
 	}

@@ -54,7 +54,7 @@ import (
 //
 // Nothing is decided about a unit whose file can't be read.
 func (c *Cluster) Plan(now time.Time) []Decision {
-	c.loseMachines(now)
+	c.LoseMachines(now)
 	p := &planner{Cluster: c}
 	for len(c.todo.nodes)+len(c.todo.pairs) > 0 {
 		for _, t := range c.todo.take() {
