@@ -23,8 +23,9 @@ const (
 	election         = 1000
 )
 
-// etcdConfig translates the configuration; fresh says that there is no data.
-func (c Config) etcdConfig(fresh bool) (*embed.Config, error) {
+// etcdConfig translates the configuration; fresh says that there is no data,
+// closing will tell that the server is being closed.
+func (c Config) etcdConfig(fresh bool, closing <-chan struct{}) (*embed.Config, error) {
 	if c.Name == "" {
 		c.Name = "fleet"
 	}
@@ -35,7 +36,7 @@ func (c Config) etcdConfig(fresh bool) (*embed.Config, error) {
 	conf.AutoCompactionMode, conf.AutoCompactionRetention = embed.CompactorModePeriodic, retention
 	conf.WatchProgressNotifyInterval = progressInterval
 	conf.EnableGRPCGateway = false
-	conf.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(c.Logger))
+	conf.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zapLogger(c.Logger, closing))
 	conf.ClusterState = embed.ClusterStateFlagExisting
 	if fresh && !c.Known && !c.Join {
 		conf.ClusterState = embed.ClusterStateFlagNew

@@ -98,7 +98,8 @@ func start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf, err := c.etcdConfig(fresh)
+	closing := make(chan struct{})
+	conf, err := c.etcdConfig(fresh, closing)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{etcd: e, endpoints: endpoints(conf.ListenClientUrls), errs: make(chan error, 1), closing: make(chan struct{})}
+	s := &Server{etcd: e, endpoints: endpoints(conf.ListenClientUrls), errs: make(chan error, 1), closing: closing}
 	s.work.Go(s.supervise)
 	return s, nil
 }

@@ -1,16 +1,13 @@
 package embed_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -237,41 +234,5 @@ func TestCloseWhileWaitingForPeers(t *testing.T) {
 	case <-closed:
 	case <-time.After(time.Minute):
 		t.Fatal("Close hangs")
-	}
-}
-
-// lockedBuffer may be written by many.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
-func TestOnlyWarningsAreLogged(t *testing.T) {
-	var log lockedBuffer
-	peers := freeURLs(t, 2)
-	s := start(t, embed.Config{
-		DataDir: t.TempDir(), Name: "a", InitialCluster: map[string]string{"a": peers[0], "b": peers[1]},
-		Logger: slog.New(slog.NewTextHandler(&log, nil)),
-	})
-	s.Close()
-	if log.String() == "" {
-		t.Error("nothing is logged, though etcd warns of its simple tokens")
-	}
-	for line := range strings.Lines(log.String()) {
-		if !strings.Contains(line, "level=WARN") && !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "etcd: ") {
-			t.Errorf("logged: %s", line)
-		}
 	}
 }

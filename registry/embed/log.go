@@ -11,31 +11,47 @@ import (
 )
 
 // zapLogger returns a logger for etcd whose warnings and errors go to l; nil
-// discards them.
-func zapLogger(l *slog.Logger) *zap.Logger {
+// discards them. Once closing is closed nothing is passed on any more: that
+// its listeners end is what was asked for, and etcd calls each an error.
+func zapLogger(l *slog.Logger, closing <-chan struct{}) *zap.Logger {
 	if l == nil {
 		return zap.NewNop()
 	}
-	return zap.New(slogCore{l})
+	return zap.New(slogCore{l, closing})
 }
 
 // slogCore is a zap core that writes to slog.
-type slogCore struct{ logger *slog.Logger }
+type slogCore struct {
+	logger  *slog.Logger
+	closing <-chan struct{}
+}
+
+// untrue holds the warnings that say nothing about a store embedded here: it
+// serves no HTTP beside gRPC and has no users.
+var untrue = map[string]bool{
+	"Running http and grpc server on single port. This is not recommended for production.": true,
+	"simple token is not cryptographically signed":                                         true,
+}
 
 func (c slogCore) Enabled(level zapcore.Level) bool { return level >= zapcore.WarnLevel }
 
 func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
-	return slogCore{c.logger.With(attrs(fields)...)}
+	return slogCore{c.logger.With(attrs(fields)...), c.closing}
 }
 
 func (c slogCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) {
+	if c.Enabled(e.Level) && !untrue[e.Message] {
 		return checked.AddCore(e, c)
 	}
 	return checked
 }
 
 func (c slogCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	select {
+	case <-c.closing:
+		return nil
+	default:
+	}
 	level := slog.LevelWarn
 	if e.Level >= zapcore.ErrorLevel {
 		level = slog.LevelError
