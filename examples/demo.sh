@@ -15,8 +15,23 @@ show() {
 }
 now() { date +%s.%N; }
 
+# await WHAT COMMAND... repeats the command until it succeeds, for a minute.
+await() {
+	local what=$1 deadline=$((SECONDS + 60))
+	shift
+	until "$@" 2>/dev/null; do
+		if ((SECONDS > deadline)); then
+			echo "not within a minute: $what" >&2
+			show
+			exit 1
+		fi
+		sleep 0.2
+	done
+}
+listed() { (($(fleetctl list-machines --no-legend | wc -l) == $1)); }
+
 # units prints "MACHINE ACTIVE UNIT", a line for each place of a unit.
-units() { fleetctl list-units --full --no-legend --fields=machine,active,unit; }
+units() { fleetctl list-units --full --no-legend --fields=machine,active,unit | tr -s '\t ' ' '; }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -25,6 +40,7 @@ via=m1
 say "1. Three machines, each with systemd, Docker and fleetd; the store is embedded in all three"
 sandbox down >/dev/null
 sandbox up --machines 3
+await "all three machines in the cluster" listed 3
 
 say "2. The example image, FROM scratch, into each machine's Docker Engine"
 sandbox image --output "$work/hello.tar" --tag fleet/hello:1 bin/hello
@@ -44,9 +60,11 @@ start load cleanup.service
 start start cleanup.timer
 show
 
+everywhere() { (($(units | grep -c 'active node-info.service') == 4)); }
 say "4. A fourth machine joins: it gets the unit for every machine, and nothing moves"
 sandbox add
 sandbox load m4 "$work/hello.tar"
+await "the unit for every machine on the fourth, too" everywhere
 show
 
 victim=m3 # any but the one that this script talks through
@@ -62,15 +80,7 @@ healed() {
 			'$3 == u && index($1, id) != 1 && $2 == "active" { found = 1 } END { exit !found }' || return 1
 	done
 }
-deadline=$((SECONDS + 60))
-until healed; do
-	if ((SECONDS > deadline)); then
-		echo "not healed within a minute" >&2
-		show
-		exit 1
-	fi
-	sleep 0.2
-done
+await "what $victim held runs elsewhere" healed
 took=$(awk -v a="$began" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }')
 show
 say "Running elsewhere $took s after the power went (a machine counts as lost after 10 s without a sign of life)."
