@@ -2,7 +2,9 @@ package functional
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -67,9 +69,18 @@ func simulate(t *testing.T, n int, body func(s *simulation)) {
 }
 
 // ramDir is a directory in memory where the machine has one, since the records
-// of hundreds of machines are written durably.
+// of hundreds of machines are written durably. What a run that was killed has
+// left there is removed.
 func ramDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("/dev/shm", "fleet-simulation-")
+	const ram, name = "/dev/shm", "fleet-simulation-"
+	left, _ := filepath.Glob(filepath.Join(ram, name+"*"))
+	for _, dir := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), name), "-")
+		if _, err := os.Stat(filepath.Join("/proc", pid)); errors.Is(err, fs.ErrNotExist) {
+			os.RemoveAll(dir)
+		}
+	}
+	dir, err := os.MkdirTemp(ram, fmt.Sprintf("%s%d-", name, os.Getpid()))
 	if err != nil {
 		return t.TempDir()
 	}
