@@ -75,6 +75,9 @@ func (f files) put(name, text string) (changed bool, err error) {
 			return false, err
 		}
 	}
+	if err := f.order(name); err != nil {
+		return false, err
+	}
 	if err := f.write(name, text); err != nil {
 		return false, err
 	}
@@ -124,6 +127,9 @@ func (f files) remove(name string) error {
 	}
 	if f.has(name) {
 		if err := os.Remove(f.link(name)); err != nil {
+			return err
+		}
+		if err := f.unorder(name); err != nil {
 			return err
 		}
 	}
