@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
 
 	"fleet/schedule"
@@ -54,6 +56,14 @@ const (
 	probeKey             = "/fleet/cluster"
 )
 
+// reconnect is how a lost connection is made anew. A store that comes back gives
+// every lease its full time again, and whoever isn't back by then is taken for
+// lost: grpc-go's own pauses, of up to two minutes, would be far too long.
+var reconnect = grpc.ConnectParams{
+	Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+	MinConnectTimeout: 3 * time.Second,
+}
+
 // DialEtcd makes a client of the cluster. It does not wait for the cluster,
 // unless there is a password, which the cluster must answer in time.
 func DialEtcd(cfg EtcdConfig) (*Etcd, error) {
@@ -73,6 +83,7 @@ func DialEtcd(cfg EtcdConfig) (*Etcd, error) {
 		DialKeepAliveTime:    connKeepAlive,
 		DialKeepAliveTimeout: connKeepAliveTimeout,
 		MaxUnaryRetries:      1,
+		DialOptions:          []grpc.DialOption{grpc.WithConnectParams(reconnect)},
 		Logger:               zap.NewNop(),
 	})
 	if err != nil {
