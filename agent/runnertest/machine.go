@@ -80,6 +80,19 @@ func testCallerGivesUp(t *testing.T, f *fixture) {
 	f.stop(name)
 }
 
+// What hangs holds up nobody else.
+func testHangAlone(t *testing.T, f *fixture) {
+	f.load("runnertest-hangs-alone.service", hangs)
+	done := make(chan error, 1)
+	go func() { done <- f.Start(t.Context(), "runnertest-hangs-alone.service") }()
+	f.state("runnertest-hangs-alone.service", "activating/start")
+	testLife(t, f)
+	f.stop("runnertest-hangs-alone.service")
+	if err := <-done; err == nil {
+		t.Error("a start that a stop took the place of was a success")
+	}
+}
+
 // A second runner on the machine, as after a restart of fleetd, finds all.
 func testRestart(t *testing.T, f *fixture) {
 	f.load("runnertest-idle.service", sleeps)

@@ -54,6 +54,7 @@ func Run(t *testing.T, open func(t *testing.T) agent.Runner, o Options) {
 		{"Instances", testInstances},
 		{"Types", testTypes},
 		{"CallerGivesUp", testCallerGivesUp},
+		{"HangAlone", testHangAlone},
 		{"Restart", testRestart},
 		{"Parallel", testParallel},
 		{"ToldInOrder", testToldInOrder},

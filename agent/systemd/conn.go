@@ -57,8 +57,12 @@ func (b bus) dial(ctx context.Context, keep func(path, member, frame []byte) boo
 	if err == nil {
 		err = conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
 	}
-	if err == nil && b.daemon {
+	switch {
+	case err != nil:
+	case b.daemon:
 		err = conn.Hello()
+	default:
+		err = knock(conn)
 	}
 	if err == nil {
 		err = raw.SetDeadline(time.Time{})
@@ -68,6 +72,27 @@ func (b bus) dial(ctx context.Context, keep func(path, member, frame []byte) boo
 		return nil, fmt.Errorf("connect to systemd at %s: %w", b.socket, err)
 	}
 	return conn, nil
+}
+
+// knock waits until systemd answers. A message that reaches it together with
+// the end of the authentication lies in its buffer until another one comes
+// (seen with systemd 252, on most connections), so it is asked again and again.
+func knock(conn *dbus.Conn) error {
+	const ping = "org.freedesktop.DBus.Peer.Ping"
+	ctx, cancel := context.WithTimeout(conn.Context(), helloTime)
+	defer cancel()
+	manager := conn.Object("org.freedesktop.systemd1", "/org/freedesktop/systemd1")
+	first := manager.GoWithContext(ctx, ping, 0, make(chan *dbus.Call, 1))
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		select {
+		case <-first.Done:
+			return first.Err
+		case <-again.C:
+			manager.GoWithContext(ctx, ping, dbus.FlagNoReplyExpected, nil)
+		}
+	}
 }
 
 // calls opens the connection that calls are made on and jobs are awaited on.

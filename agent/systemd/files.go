@@ -75,6 +75,12 @@ func (f files) put(name, text string) (changed bool, err error) {
 			return false, err
 		}
 	}
+	defer func() {
+		if err != nil && !had {
+			os.Remove(f.path(name))
+			f.unorder(name)
+		}
+	}()
 	if err := f.order(name); err != nil {
 		return false, err
 	}
@@ -85,9 +91,6 @@ func (f files) put(name, text string) (changed bool, err error) {
 		return true, nil
 	}
 	if err := os.Symlink(f.path(name), f.link(name)); err != nil {
-		if !had {
-			os.Remove(f.path(name))
-		}
 		return false, err
 	}
 	return true, f.touch(f.links, time.Now())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
@@ -64,5 +65,7 @@ func (r *Runner) install(ctx context.Context, conn *sd.Conn, name string, has, c
 	if err != nil {
 		return false, fmt.Errorf("enable it: %w", err)
 	}
-	return len(changes) > 0, nil
+	return slices.ContainsFunc(changes, func(c sd.EnableUnitFileChange) bool {
+		return c.Type == "symlink" || c.Type == "unlink" // others are remarks
+	}), nil
 }

@@ -57,7 +57,7 @@ func (r *Runner) Observe(ctx context.Context, fn func(agent.Observation)) error 
 
 	o := &observer{r: r, w: w, seen: map[string]agent.Observed{}, states: map[string]loadState{}, fn: fn}
 	if err := o.all(ctx); err != nil {
-		return err
+		return fmt.Errorf("observe: %w", err)
 	}
 	again := time.NewTicker(everything)
 	defer again.Stop()
