@@ -3,8 +3,6 @@ package systemd
 import (
 	"context"
 	"time"
-
-	sd "github.com/coreos/go-systemd/v22/dbus"
 )
 
 // HostStopping reports whether the host itself is going down, as systemd says;
@@ -12,7 +10,7 @@ import (
 func HostStopping() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	conn, err := sd.NewSystemdConnectionContext(ctx)
+	conn, err := findBus().calls(ctx)
 	if err != nil {
 		return false
 	}
