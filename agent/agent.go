@@ -70,13 +70,15 @@ type Agent struct {
 	units     map[string]*work
 	dirty     map[string]bool
 	member    membership
-	told      bool // the machine's record is in the store as it is
-	observed  bool // the runner has told everything once
-	following bool // the placements are those of the store we know
+	nonce     string // of this start, so that a copy of the disk made earlier is not taken for it
+	told      bool   // the machine's record is in the store as it is
+	observed  bool   // the runner has told everything once
+	following bool   // the placements are those of the store we know
 	frozen    string
 	lease     int64
 	stale     int64 // a lease to end once everything is reported under lease
 	reporting bool
+	reportAt  time.Time         // not to be reported again before
 	presence  schedule.Presence // as last written under lease
 	ready     error
 	wake      time.Time // when something is due to be tried again
@@ -92,7 +94,8 @@ type work struct {
 	cancel   context.CancelFunc // of the busy action
 	failure  string             // of the last try, for the user
 	tries    int
-	after    time.Time // not to be tried again before
+	tried    schedule.Placement // what the last try was for
+	after    time.Time          // not to be tried again before, save for another placement
 	reported unit.State
 	inStore  bool // a state of it is in the store, under the present lease
 }
@@ -111,14 +114,8 @@ func New(c Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Each start has a nonce of its own, so that a copy of this machine's disk
-	// made earlier is not taken for it.
-	member.Previous, member.Nonce = member.Nonce, randomNonce()
-	if err := d.saveMembership(member); err != nil {
-		return nil, err
-	}
 	a := &Agent{
-		Config: c, disk: d, member: member,
+		Config: c, disk: d, member: member, nonce: randomNonce(),
 		inbox: make(chan func()),
 		units: map[string]*work{}, dirty: map[string]bool{},
 	}
@@ -232,16 +229,24 @@ func (a *Agent) step(ctx context.Context, now time.Time) {
 		}
 		act := decide(w.situation)
 		if act.verb == nothing {
-			w.tries = 0
+			w.tries, w.failure = 0, ""
 			continue
 		}
-		if now.Before(w.after) {
+		if now.Before(w.after) && w.wants() == w.tried {
 			a.dirty[name] = true
 			a.wakeAt(w.after)
 			continue
 		}
 		a.begin(ctx, name, w, act)
 	}
+}
+
+// wants is the placement by value; zero when there is none.
+func (w *work) wants() schedule.Placement {
+	if w.place == nil {
+		return schedule.Placement{}
+	}
+	return *w.place
 }
 
 // interrupt ends a start that is no longer wanted: a unit that takes long to
@@ -261,6 +266,9 @@ func (a *Agent) begin(ctx context.Context, name string, w *work, act action) {
 	a.Log.Info("unit: "+string(act.verb), "unit", name, "reason", act.reason)
 	opctx, cancel := context.WithCancel(ctx)
 	w.busy, w.cancel = &act, cancel
+	if wants := w.wants(); wants != w.tried {
+		w.tries, w.tried = 0, wants
+	}
 	s := w.situation
 	if s.place != nil {
 		p := *s.place

@@ -42,8 +42,8 @@ type membership struct {
 	Revision  int64  `json:"revision,omitempty"` // the highest seen
 	Lease     int64  `json:"lease,omitempty"`
 	Grace     int64  `json:"grace,omitempty"` // the longer lease of an orderly stop
-	Nonce     string `json:"nonce,omitempty"`
-	Previous  string `json:"previousNonce,omitempty"`
+	// Nonces are those that this machine's presence may have in the store.
+	Nonces []string `json:"nonces,omitempty"`
 }
 
 // disk keeps records below one directory, a file each, every write atomic and

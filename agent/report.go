@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"fleet/schedule"
@@ -69,6 +70,10 @@ func (a *Agent) report(ctx context.Context) {
 	if a.reporting || a.lease == 0 || !a.observed || !a.following {
 		return
 	}
+	if time.Now().Before(a.reportAt) {
+		a.wakeAt(a.reportAt)
+		return
+	}
 	lease, batch := a.lease, a.unreported()
 	p := a.present()
 	if len(batch) == 0 && p == a.presence && a.told {
@@ -83,8 +88,11 @@ func (a *Agent) report(ctx context.Context) {
 	for name, st := range batch {
 		changes = append(changes, schedule.Change{State: &st, Deleted: a.units[name].gone()})
 	}
-	stale, nonces := a.stale, a.member.nonces()
 	announce := p != a.presence
+	if announce {
+		a.offerNonce()
+	}
+	stale, nonces := a.stale, a.member.Nonces
 	a.reporting = true
 	a.workers.Go(func() {
 		err := a.send(ctx, lease, changes, p, announce, stale, nonces)
@@ -95,6 +103,18 @@ func (a *Agent) report(ctx context.Context) {
 			}
 		})
 	})
+}
+
+// offerNonce records the nonce before the store gets it. Those of earlier
+// starts count as this machine's until then, however many starts that takes.
+func (a *Agent) offerNonce() {
+	if slices.Contains(a.member.Nonces, a.nonce) {
+		return
+	}
+	a.member.Nonces = append(slices.Clone(a.member.Nonces), a.nonce)
+	if err := a.disk.saveMembership(a.member); err != nil {
+		a.Log.Error("this start's nonce is not recorded: the next start may be taken for another machine", "err", err)
+	}
 }
 
 func (a *Agent) send(ctx context.Context, lease int64, changes []schedule.Change, p schedule.Presence, announce bool, stale int64, nonces []string) error {
@@ -125,10 +145,12 @@ func (a *Agent) sent(lease int64, batch map[string]unit.State, p schedule.Presen
 		if errors.Is(err, schedule.ErrClaimed) {
 			a.setProblem(err.Error())
 		}
-		a.wakeAt(time.Now().Add(time.Second))
+		a.reportAt = time.Now().Add(time.Second)
 		return
 	}
-	a.presence = p
+	if a.presence = p; len(a.member.Nonces) > 1 {
+		a.member.Nonces = []string{a.nonce} // saved with the next thing that is
+	}
 	for name, st := range batch {
 		w := a.units[name]
 		if w.gone() {
@@ -141,7 +163,7 @@ func (a *Agent) sent(lease int64, batch map[string]unit.State, p schedule.Presen
 
 // present is what this machine's presence should say.
 func (a *Agent) present() schedule.Presence {
-	p := schedule.Presence{MachineID: a.Machine.ID, BootID: a.BootID, Nonce: a.member.Nonce, Ready: true}
+	p := schedule.Presence{MachineID: a.Machine.ID, BootID: a.BootID, Nonce: a.nonce, Ready: true}
 	switch {
 	case a.frozen != "":
 		p.Ready, p.Problem = false, a.frozen

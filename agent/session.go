@@ -41,10 +41,12 @@ func (a *Agent) attend(ctx context.Context) {
 
 // session makes sure of the store, claims the machine's lease and follows the
 // machine's placements until something ends that.
-func (a *Agent) session(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (a *Agent) session(whole context.Context) error {
+	ctx, cancel := context.WithCancelCause(whole)
 	defer cancel(nil)
-	defer a.post(ctx, func() { a.following = false })
+	// Until the store is followed again nothing new is begun: what this machine
+	// was to do may by now be done elsewhere.
+	defer a.post(whole, func() { a.following = false })
 
 	if err := a.greet(ctx); err != nil {
 		return err
@@ -118,7 +120,7 @@ func (a *Agent) claim(ctx context.Context) (int64, error) {
 	}
 	try, cancel := context.WithTimeout(ctx, a.TTL)
 	defer cancel()
-	lease, err := a.Leases.Claim(try, a.Machine.ID, m.nonces(), m.Lease, a.TTL)
+	lease, err := a.Leases.Claim(try, a.Machine.ID, m.Nonces, m.Lease, a.TTL)
 	if err != nil {
 		a.ask(ctx, func() { a.setProblem(err.Error()) })
 		return 0, err
@@ -135,7 +137,7 @@ func (a *Agent) join(lease int64) error {
 	}
 	a.Log.Info("this machine's lease", "lease", lease, "resumed", a.member.Lease == lease)
 	a.lease, a.stale = lease, a.member.Grace
-	a.presence, a.told = schedule.Presence{}, false
+	a.presence, a.told, a.reportAt = schedule.Presence{}, false, time.Time{}
 	for name, w := range a.units {
 		w.inStore = false
 		a.dirty[name] = true
@@ -237,7 +239,7 @@ func (a *Agent) leave(ctx context.Context) error {
 	if a.Grace <= a.TTL {
 		return nil // the lease lasts as long by itself
 	}
-	grace, err := a.Leases.Claim(ctx, a.Machine.ID, a.member.nonces(), 0, a.Grace)
+	grace, err := a.Leases.Claim(ctx, a.Machine.ID, a.member.Nonces, 0, a.Grace)
 	if err != nil {
 		return fmt.Errorf("leave in order: %w", err)
 	}
@@ -258,14 +260,12 @@ func (a *Agent) leave(ctx context.Context) error {
 	}
 	p := a.presence
 	if p.MachineID != "" {
-		if err := a.Store.Present(ctx, grace, p, a.member.nonces()); err != nil {
+		if err := a.Store.Present(ctx, grace, p, a.member.Nonces); err != nil {
 			return fmt.Errorf("leave in order: %w", err)
 		}
 	}
 	return a.Leases.End(ctx, old)
 }
-
-func (m membership) nonces() []string { return []string{m.Nonce, m.Previous} }
 
 // ask runs fn in the loop and waits for it; false means that ctx ended first.
 func (a *Agent) ask(ctx context.Context, fn func()) bool {
