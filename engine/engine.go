@@ -91,7 +91,8 @@ func (e *Engine) Run(ctx context.Context) {
 // seated follows the store and campaigns for as long as the seat is held.
 func (e *Engine) seated(ctx context.Context, others int) error {
 	e.model, e.known, e.term, e.due, e.planned, e.hold = schedule.NewCluster(), false, 0, time.Time{}, time.Time{}, time.Time{}
-	e.contact = contact{ttl: e.TTL}
+	e.contact, e.first = contact{ttl: e.TTL}, time.Time{}
+	e.applying = false // what was being written when the last seat was lost told nobody how it ended
 	var wg sync.WaitGroup
 	wg.Go(func() { e.follow(ctx) })
 	wg.Go(func() { e.ping(ctx) })
