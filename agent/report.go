@@ -85,9 +85,7 @@ func (a *Agent) report(ctx context.Context) {
 		changes = append(changes, schedule.Change{Machine: &machine})
 		a.told = true
 	}
-	for name, st := range batch {
-		changes = append(changes, schedule.Change{State: &st, Deleted: a.units[name].gone()})
-	}
+	changes = append(changes, batch...)
 	announce := p != a.presence
 	if announce {
 		a.offerNonce()
@@ -135,11 +133,15 @@ func (a *Agent) send(ctx context.Context, lease int64, changes []schedule.Change
 }
 
 // sent takes in what became of a report.
-func (a *Agent) sent(lease int64, batch map[string]unit.State, p schedule.Presence, err error) {
+func (a *Agent) sent(lease int64, batch []schedule.Change, p schedule.Presence, err error) {
 	if lease != a.lease {
 		return // everything is reported anew under another lease
 	}
 	if err != nil {
+		for _, c := range batch { // the store may have the one or the other
+			w := a.units[c.State.Name]
+			w.reported, w.inStore = unit.State{}, true
+		}
 		a.told = false
 		a.Log.Warn("report not written", "err", err)
 		if errors.Is(err, schedule.ErrClaimed) {
@@ -151,13 +153,9 @@ func (a *Agent) sent(lease int64, batch map[string]unit.State, p schedule.Presen
 	if a.presence = p; len(a.member.Nonces) > 1 {
 		a.member.Nonces = []string{a.nonce} // saved with the next thing that is
 	}
-	for name, st := range batch {
-		w := a.units[name]
-		if w.gone() {
-			w.inStore = false
-			continue
-		}
-		w.reported, w.inStore = st, true
+	for _, c := range batch {
+		w := a.units[c.State.Name]
+		w.reported, w.inStore = *c.State, !c.Deleted
 	}
 }
 
@@ -173,25 +171,26 @@ func (a *Agent) present() schedule.Presence {
 	return p
 }
 
-// unreported returns the states that the store does not have yet.
-func (a *Agent) unreported() map[string]unit.State {
-	batch := map[string]unit.State{}
-	for name, w := range a.units {
-		st := w.state(a.Machine.ID, w.failure)
-		if w.busy != nil && w.busy.verb != note {
-			st.Reached = unit.Inactive
-		}
-		if w.gone() {
-			if w.inStore {
-				batch[name] = st
-			}
-			continue
-		}
-		if !w.inStore || st != w.reported {
-			batch[name] = st
+// unreported returns the states that the store does not have yet, and those
+// that it should not have any more.
+func (a *Agent) unreported() []schedule.Change {
+	var batch []schedule.Change
+	for _, w := range a.units {
+		st, gone := a.stateOf(w), w.gone()
+		if gone && w.inStore || !gone && (!w.inStore || st != w.reported) {
+			batch = append(batch, schedule.Change{State: &st, Deleted: gone})
 		}
 	}
 	return batch
+}
+
+// stateOf is what is to be told of the unit now.
+func (a *Agent) stateOf(w *work) unit.State {
+	st := w.state(a.Machine.ID, w.failure)
+	if w.busy != nil && w.busy.verb != note {
+		st.Reached = unit.Inactive
+	}
+	return st
 }
 
 // gone reports whether there is nothing to tell of the unit: not placed here,

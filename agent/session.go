@@ -250,8 +250,8 @@ func (a *Agent) leave(ctx context.Context) error {
 	}
 	var changes []schedule.Change
 	for _, w := range a.units {
-		if w.inStore {
-			st := w.reported
+		if w.inStore && !w.gone() {
+			st := a.stateOf(w)
 			changes = append(changes, schedule.Change{State: &st})
 		}
 	}

@@ -24,8 +24,9 @@ const (
 	dirMachine = "machine/"
 	dirAlive   = "alive/" // under the machine's lease
 	dirLabel   = "label/"
-	dirPlace   = "place/" // place/<machine>/<unit>
-	dirState   = "state/" // state/<machine>/<unit>, under the machine's lease
+	dirPlace   = "place/"  // place/<machine>/<unit>
+	dirState   = "state/"  // state/<machine>/<unit>, under the machine's lease
+	dirReport  = "report/" // report/<machine>: rewritten by each report, under the machine's lease
 )
 
 // layout builds and takes apart the keys below one prefix.
@@ -51,6 +52,7 @@ func (l layout) alive(id string) string      { return l.key(dirAlive, id) }
 func (l layout) label(id string) string      { return l.key(dirLabel, id) }
 func (l layout) place(m, name string) string { return l.key(dirPlace, m, "/", name) }
 func (l layout) state(m, name string) string { return l.key(dirState, m, "/", name) }
+func (l layout) report(m string) string      { return l.key(dirReport, m) }
 func (l layout) placesOf(m string) string    { return l.key(dirPlace, m, "/") }
 func (l layout) statesOf(m string) string    { return l.key(dirState, m, "/") }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"fleet/schedule"
@@ -126,21 +127,82 @@ func (r *Registry) Placements(ctx context.Context, id string, fn func(schedule.U
 
 // Report writes the machine's own record and unit states, or deletes those
 // marked so, the states under the machine's lease. Changes hold a Machine or a
-// State each. A lease that is gone is schedule.ErrLeaseGone; repeating a
-// report does no harm.
+// State each, all of one machine. A lease that is gone is
+// schedule.ErrLeaseGone; repeating a report does no harm, and one whose outcome
+// was unknown can't come late and undo a later one.
 func (r *Registry) Report(ctx context.Context, lease int64, changes []schedule.Change) error {
 	for len(changes) > 0 {
-		n := min(len(changes), MaxOps)
-		var t Txn
-		for _, c := range changes[:n] {
-			t.Then = append(t.Then, r.reportOp(c, LeaseID(lease)))
-		}
-		if _, err := r.kv.Txn(ctx, t); err != nil {
+		n := min(len(changes), MaxOps-1) // one for the mark
+		if err := r.reportSome(ctx, LeaseID(lease), changes[:n]); err != nil {
 			return fmt.Errorf("report: %w", leaseError(err))
 		}
 		changes = changes[n:]
 	}
 	return nil
+}
+
+// reportSome writes changes if the machine's last report is the one that is
+// known, and leaves a mark for the next. What the mark was is asked of the
+// store only when it isn't known for sure.
+func (r *Registry) reportSome(ctx context.Context, lease LeaseID, changes []schedule.Change) error {
+	key := r.keys.report(machineOf(changes[0]))
+	for {
+		mark, known := r.marks.take(key)
+		if !known {
+			res, err := r.kv.Range(ctx, Range{Key: key, KeysOnly: true})
+			if err != nil {
+				return err
+			}
+			if len(res.Pairs) == 1 {
+				mark = res.Pairs[0].ModRevision
+			}
+		}
+		t := Txn{
+			If:   []Cond{{Key: key, Rel: Equal, Value: mark}},
+			Then: []Op{{Put: key, Value: []byte{}, Lease: lease}},
+		}
+		for _, c := range changes {
+			t.Then = append(t.Then, r.reportOp(c, lease))
+		}
+		res, err := r.kv.Txn(ctx, t)
+		if err != nil {
+			return err
+		}
+		if res.Succeeded {
+			r.marks.put(key, res.Revision)
+			return nil
+		}
+	}
+}
+
+// marks are the revisions of the last reports, by key, where they are known.
+type marks struct {
+	mu    sync.Mutex
+	known map[string]int64
+}
+
+func newMarks() *marks { return &marks{known: map[string]int64{}} }
+
+// take returns the mark and forgets it: whoever took it puts the next.
+func (m *marks) take(key string) (revision int64, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	revision, known = m.known[key]
+	delete(m.known, key)
+	return revision, known
+}
+
+func (m *marks) put(key string, revision int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known[key] = revision
+}
+
+func machineOf(c schedule.Change) string {
+	if c.Machine != nil {
+		return c.Machine.ID
+	}
+	return c.State.MachineID
 }
 
 func (r *Registry) reportOp(c schedule.Change, lease LeaseID) Op {

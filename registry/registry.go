@@ -21,12 +21,13 @@ type Registry struct {
 	kv    KV
 	keys  layout
 	files *fileCache
+	marks *marks
 	log   *slog.Logger
 }
 
 // New returns the registry that keeps everything below prefix in kv.
 func New(kv KV, prefix string, log *slog.Logger) *Registry {
-	return &Registry{kv: kv, keys: newLayout(prefix), files: newFileCache(), log: log}
+	return &Registry{kv: kv, keys: newLayout(prefix), files: newFileCache(), marks: newMarks(), log: log}
 }
 
 // identity is the record at cluster.
