@@ -61,7 +61,7 @@ func decide(s situation) action {
 // have been started elsewhere. A target that was lowered is followed.
 func decideHeld(s situation) action {
 	switch {
-	case s.lowered() && s.seen.active():
+	case s.lowered() && s.mayRun():
 		return action{stop, "its target state was lowered to loaded"}
 	case s.rec.Generation != 0 && s.rec.Generation != s.place.Generation && s.lowered():
 		return action{note, "nothing of it runs"}
@@ -72,13 +72,13 @@ func decideHeld(s situation) action {
 func decideRun(s situation) action {
 	p := s.place
 	switch {
-	case s.seen.Hash != p.Hash && s.seen.Hash != "" && s.seen.active():
+	case s.seen.Hash != p.Hash && s.seen.Hash != "" && s.mayRun():
 		return action{stop, "its file changed"}
 	case s.seen.Hash != p.Hash:
 		return action{load, "placed here: " + p.Reason}
 	case p.Target == unit.Launched:
 		return s.decideLaunched()
-	case s.lowered() && s.seen.active():
+	case s.lowered() && s.mayRun():
 		return action{stop, "its target state was lowered to loaded"}
 	case s.rec.Generation != p.Generation || s.rec.Target != p.Target:
 		return action{note, "its file is in place"}
@@ -112,6 +112,13 @@ func (s situation) decideLaunched() action {
 // no longer is.
 func (s situation) lowered() bool {
 	return s.rec.Target == unit.Launched && s.place.Target != unit.Launched
+}
+
+// mayRun reports whether the unit runs for all that this machine knows: what it
+// has started in this boot may not have been seen to run yet. Stopping what
+// turns out not to run is harmless.
+func (s situation) mayRun() bool {
+	return s.seen.active() || s.rec.Started != nil && s.rec.Started.BootID == s.boot
 }
 
 func (o Observed) active() bool {

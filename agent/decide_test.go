@@ -53,8 +53,14 @@ func TestDecide(t *testing.T) {
 		}, load},
 		{"its target was lowered", func(s *situation) { s.place.Target, s.place.Generation = unit.Loaded, 6 }, stop},
 		{"its target was lowered when nothing ran", func(s *situation) {
-			s.place.Target, s.place.Generation, s.seen.ActiveState = unit.Loaded, 6, "inactive"
+			s.place.Target, s.place.Generation, s.seen.ActiveState, s.rec.Started = unit.Loaded, 6, "inactive", nil
 		}, note},
+		{"its target was lowered before it was seen to run", func(s *situation) {
+			s.place.Target, s.place.Generation, s.seen.ActiveState = unit.Loaded, 6, "inactive"
+		}, stop},
+		{"its file changed before it was seen to run", func(s *situation) {
+			s.place.Hash, s.place.Generation, s.seen.ActiveState = "v2", 6, "inactive"
+		}, stop},
 		{"it is only loaded, and something else started it", func(s *situation) {
 			s.place.Target, s.rec.Target, s.rec.Started = unit.Loaded, unit.Loaded, nil
 		}, nothing},
