@@ -59,6 +59,9 @@ func (q *query) refuses(m *machine) refusal {
 
 func (q *query) refusesOne(a *ask) refusal {
 	if s := a.n.on(a.m); s != nil && a.m.facts.here && (s.order() == Run || s.order() == Held) {
+		if o := a.n.runsOn(); o != nil && s.order() == Held && !s.runs() && !q.free {
+			return refusal{kind: runsElsewhere, what: o.id}
+		}
 		return a.check(staying)
 	}
 	if !q.free {
@@ -76,6 +79,19 @@ func (s *slot) ties() bool {
 		return !s.machine.lost
 	}
 	return s.machine.facts.here && s.reported()
+}
+
+// runs reports whether the machine is there and says that the unit runs on it.
+func (s *slot) runs() bool { return s.machine.facts.here && s.state != nil && s.state.Active() }
+
+// runsOn returns the first machine that is there and runs the unit, or nil.
+func (n *node) runsOn() *machine {
+	for _, s := range n.slots {
+		if s.runs() {
+			return s.machine
+		}
+	}
+	return nil
 }
 
 // tied returns what keeps a unit from being placed on m.
