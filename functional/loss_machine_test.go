@@ -5,7 +5,6 @@ package functional
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +56,33 @@ func testLeaderPowerLoss(t *testing.T, c *cluster) {
 		names[1] = "lead@3.service"
 	}
 	c.loses(t, victim, start, names...)
+}
+
+// testCable pulls a machine's cable and plugs it in again. Its unit runs on, for
+// nobody can tell it to stop, and is replaced elsewhere. After that it runs
+// only there.
+func testCable(t *testing.T, c *cluster) {
+	moving, m, before := c.diaries(t)
+	began := time.Now()
+	if err := m.Cut(c.ctx); err != nil {
+		t.Fatal(err)
+	}
+	var during seen
+	eventually(t, 4*ttl, func() error {
+		during = c.both(t)
+		if on := during.places(moving); len(on) != 2 {
+			return fmt.Errorf("%s runs on %q", moving, on)
+		}
+		return nil
+	})
+	t.Logf("replaced %s after the cable was pulled", since(began))
+	c.sameRuns(t, before, during)
+	if err := m.Heal(c.ctx); err != nil {
+		t.Fatal(err)
+	}
+	after := c.awaitBoth(t)
+	t.Logf("the replaced one was stopped %s after that", since(began))
+	unchanged(t, during.without(m), after)
 }
 
 // loses takes the victim's power away, waits until its units run elsewhere
@@ -156,71 +182,4 @@ func (c *cluster) awaitPresence(t *testing.T, m *sandbox.Machine) {
 		}
 		return nil
 	})
-}
-
-// diary is a unit that notes when it starts and stops, and how fleetd was then.
-const diary = `[Service]
-ExecStartPre=/bin/sh -c 'echo "start $$(date +%%s%%N) -" >>/var/lib/diary-%n'
-ExecStart=/bin/sleep 1d
-ExecStop=/bin/sh -c 'echo "stop $$(date +%%s%%N) $$(systemctl is-active fleet)" >>/var/lib/diary-%n'
-[X-Fleet]
-Conflicts=diary@*.service
-`
-
-// entry is one line of a diary.
-type entry struct {
-	what, fleetd string
-	when         int64 // ns; the machines share the host's clock
-}
-
-func (c *cluster) diary(t *testing.T, m *sandbox.Machine, unit string) []entry {
-	t.Helper()
-	var entries []entry
-	for line := range strings.Lines(c.sh(t, m, "cat /var/lib/diary-$1 2>/dev/null || true", unit)) {
-		f := strings.Fields(line)
-		when, err := strconv.ParseInt(f[1], 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, entry{f[0], f[2], when})
-	}
-	return entries
-}
-
-// testReboot reboots a machine in order: its unit stops before fleetd does,
-// runs elsewhere after that, and nothing runs twice.
-func testReboot(t *testing.T, c *cluster) {
-	c.file(t, "diary@.service", diary)
-	names := []string{"diary@1.service", "diary@2.service"}
-	c.fleetctl(t, "start", "/root/units/diary@1.service", "/root/units/diary@2.service")
-	before := c.awaitOnce(t, soon, names...)
-	moving, staying := names[0], names[1]
-	if c.where(t, moving).Name == c.via.Name {
-		moving, staying = staying, moving
-	}
-	m := c.where(t, moving)
-	began := time.Now()
-	if err := m.Reboot(c.ctx); err != nil {
-		t.Fatal(err)
-	}
-	c.awaitPresence(t, m)
-	eventually(t, soon, func() error { return c.active(t, names...).once(names...) })
-	t.Logf("rebooted and back in the cluster after %s", since(began))
-	c.sameRuns(t, before.without(m), c.active(t, staying))
-
-	old := c.diary(t, m, moving)
-	if len(old) < 2 || old[1].what != "stop" {
-		t.Fatalf("%s was not stopped on %s: %+v", moving, m.Name, old)
-	}
-	if old[1].fleetd != "active" {
-		t.Errorf("when %s was stopped, fleetd was %s", moving, old[1].fleetd)
-	}
-	now := c.where(t, moving)
-	next := c.diary(t, now, moving)
-	last := next[len(next)-1]
-	if last.what != "start" || last.when < old[1].when {
-		t.Errorf("%s was started on %s before it was stopped on %s: %+v, %+v", moving, now.Name, m.Name, next, old)
-	}
-	t.Logf("%s ran on %s %s after it was stopped on %s", moving, now.Name,
-		time.Duration(last.when-old[1].when).Round(time.Millisecond), m.Name)
 }

@@ -98,7 +98,7 @@ func testKillLeader(t *testing.T, c *cluster) {
 func testStopAll(t *testing.T, c *cluster) {
 	before := c.three(t)
 	c.each(t, c.Machines(), "systemctl stop fleet.socket fleet")
-	c.quiet(t, before, outage)
+	c.quiet(t, before, outage, c.kept)
 	c.each(t, c.Machines(), "systemctl start fleet.socket fleet")
 	c.awaitMembers(t, 3)
 	c.works(t, "next.service")
@@ -112,7 +112,7 @@ func testStoreGone(t *testing.T, c *cluster) {
 	if err := c.Store().Kill(c.ctx); err != nil {
 		t.Fatal(err)
 	}
-	c.quiet(t, before, outage)
+	c.quiet(t, before, outage, c.kept)
 	if err := c.Store().Start(c.ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -120,11 +120,12 @@ func testStoreGone(t *testing.T, c *cluster) {
 	c.awaitMembers(t, 3)
 	c.works(t, "next.service")
 	t.Logf("from the store's return to the next unit that runs: %s", since(began))
-	c.quiet(t, before, ttl+2*time.Second) // and no late eviction either
+	c.quiet(t, before, ttl+2*time.Second, c.kept) // and no late eviction either
 }
 
-// quiet watches for a while that nothing is touched.
-func (c *cluster) quiet(t *testing.T, before seen, during time.Duration) {
+// quiet watches for a while that nothing is touched: look shows the same runs
+// as before.
+func (c *cluster) quiet(t *testing.T, before seen, during time.Duration, look func(*testing.T) seen) {
 	t.Helper()
 	end := time.After(during)
 	tick := time.NewTicker(time.Second)
@@ -132,11 +133,36 @@ func (c *cluster) quiet(t *testing.T, before seen, during time.Duration) {
 	for {
 		select {
 		case <-tick.C:
-			if unchanged(t, before, c.kept(t)); t.Failed() {
+			if unchanged(t, before, look(t)); t.Failed() {
 				t.FailNow()
 			}
 		case <-end:
 			return
 		}
 	}
+}
+
+// testStoreWiped has the store come back empty. That is not the store that the
+// machines know: every unit runs on, and everyone who asks is told. It is the
+// last story, for nothing can be destroyed after it.
+func testStoreWiped(t *testing.T, c *cluster) {
+	before := c.three(t)
+	if err := c.Store().Kill(c.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Store().Wipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Store().Start(c.ctx); err != nil {
+		t.Fatal(err)
+	}
+	frozen := func() {
+		for _, m := range c.Machines() {
+			c.unavailable(t, m, "/run/fleet.sock", "frozen: ")
+		}
+	}
+	frozen()
+	c.each(t, c.Machines(), "systemctl restart fleet")
+	frozen()
+	c.quiet(t, before, ttl+2*time.Second, c.kept)
 }

@@ -61,7 +61,9 @@ func testEmbedded(t *testing.T, ctx context.Context, bin string) {
 	c.story(t, "second fleetd", testSecondFleetd)
 	c.story(t, "stop all fleetds", testStopAll)
 	c.story(t, "reboot", testReboot)
+	c.story(t, "power off", testPowerOff)
 	c.story(t, "power loss", testPowerLoss)
+	c.story(t, "cable pulled", testCable)
 	c.story(t, "global unit", testGlobal) // adds a machine
 }
 
@@ -71,6 +73,7 @@ func testExternal(t *testing.T, ctx context.Context, bin string) {
 	c.story(t, "store gone", testStoreGone)
 	c.story(t, "store gone at the start", testStoreGoneAtStart)
 	c.story(t, "runner of systemd", func(t *testing.T, c *cluster) { testRunner(t, c, bin) })
+	t.Run("store wiped", func(t *testing.T) { testStoreWiped(t, c) })
 }
 
 // untilDeadline ends early enough for the machines to be taken down before the
