@@ -4,20 +4,26 @@ import "strings"
 
 // suggestion says which option a user may have meant by an unknown name.
 func suggestion(name string) string {
-	best, distance := "", max(2, len(name)/3)+1
-	for _, o := range fleetOptions() {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(string(o)), distance); d < distance {
-			best, distance = string(o), d
-		}
-	}
-	if best != "" {
-		return ", did you mean " + best + "?"
-	}
 	var names []string
 	for _, o := range fleetOptions() {
 		names = append(names, string(o))
 	}
+	if best := Closest(name, names); best != "" {
+		return ", did you mean " + best + "?"
+	}
 	return "; the options are " + strings.Join(names, ", ")
+}
+
+// Closest returns the one of names that was most likely meant by name, whatever
+// the case of its letters, or "" if none is near enough.
+func Closest(name string, names []string) string {
+	best, distance := "", max(2, len(name)/3)+1
+	for _, n := range names {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(n), distance); d < distance {
+			best, distance = n, d
+		}
+	}
+	return best
 }
 
 // editDistance returns how many letters must be added, dropped or changed to

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"fleet/unit"
 )
 
 // options has, for each option, what checks a value and sets it in c.
@@ -69,33 +71,5 @@ func setOption[T any](target *T, parse func(string) (T, error)) func(string) err
 
 // closest finds the one of names that was probably meant by name, or "".
 func closest(name string, names []string) string {
-	wanted := strings.ReplaceAll(strings.ToLower(name), "-", "_")
-	best, least := "", 3 // more than two slips make another word
-	for _, candidate := range names {
-		if d := editDistance(wanted, candidate); d < least {
-			best, least = candidate, d
-		}
-	}
-	return best
-}
-
-// editDistance is the Levenshtein editDistance of two names, in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
+	return unit.Closest(strings.ReplaceAll(name, "-", "_"), names)
 }
