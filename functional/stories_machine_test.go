@@ -4,6 +4,7 @@ package functional
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -24,17 +25,29 @@ const (
 	ttl           = 10 * time.Second // agent_ttl's default
 )
 
-// TestMain sees to it that an interrupted run leaves no machines behind. A
-// failed one takes them down itself, and a killed one's go with the next run.
+// TestMain sees to it that an interrupted run leaves no machines and no files
+// behind. A failed one removes them itself, and a killed one's machines go with
+// the next run.
 func TestMain(m *testing.M) {
+	temp, err := os.MkdirTemp("", "fleet-machines-")
+	if err == nil {
+		err = os.Setenv("TMPDIR", temp)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-interrupted
 		_ = sandbox.Clean(context.Background(), "", sandboxName)
+		_ = os.RemoveAll(temp)
 		os.Exit(1)
 	}()
-	os.Exit(m.Run())
+	status := m.Run()
+	_ = os.RemoveAll(temp)
+	os.Exit(status)
 }
 
 // TestMachines tells what fleet promises on real machines, one story after the
