@@ -68,6 +68,7 @@ type Agent struct {
 	inbox chan func() // run by the loop, which alone touches what follows
 
 	units     map[string]*work
+	past      map[string]int64 // generations at which units were released for good
 	dirty     map[string]bool
 	member    membership
 	nonce     string // of this start, so that a copy of the disk made earlier is not taken for it
@@ -117,11 +118,14 @@ func New(c Config) (*Agent, error) {
 	a := &Agent{
 		Config: c, disk: d, member: member, nonce: randomNonce(),
 		inbox: make(chan func()),
-		units: map[string]*work{}, dirty: map[string]bool{},
+		units: map[string]*work{}, past: map[string]int64{}, dirty: map[string]bool{},
 	}
 	for name, rec := range recs {
-		w := a.unit(name)
-		w.rec = rec
+		if rec.past() {
+			a.past[name] = rec.Released
+			continue
+		}
+		a.unit(name).rec = rec
 	}
 	a.setProblem("fleetd has not reached the store yet")
 	return a, nil
@@ -208,7 +212,7 @@ func (a *Agent) wakeAt(t time.Time) {
 func (a *Agent) unit(name string) *work {
 	w := a.units[name]
 	if w == nil {
-		w = &work{situation: situation{boot: a.BootID, seen: Observed{Name: name}, rec: Record{Unit: name}}}
+		w = &work{situation: situation{boot: a.BootID, seen: Observed{Name: name}, rec: Record{Unit: name}, past: a.past[name]}}
 		a.units[name] = w
 	}
 	a.dirty[name] = true
@@ -294,7 +298,8 @@ func (a *Agent) finish(ctx context.Context, name string, w *work, act action, o 
 	case o.err == nil:
 		w.failure, w.tries, w.after = "", 0, time.Time{}
 		if act.verb == forget {
-			w.rec = Record{Unit: name}
+			w.past, w.rec = w.rec.Released, Record{Unit: name}
+			a.remember(name, w.past)
 		}
 	case errors.Is(o.err, context.Canceled):
 		// Interrupted: what is wanted now is decided anew.
@@ -305,6 +310,29 @@ func (a *Agent) finish(ctx context.Context, name string, w *work, act action, o 
 		a.Log.Error("unit: "+string(act.verb)+" failed", "unit", name, "err", o.err, "again in", backoff(w.tries))
 	}
 }
+
+// remember keeps the generation at which a unit was released for good, of so
+// many units as are likely to come back with an older copy of the store.
+func (a *Agent) remember(name string, generation int64) {
+	a.past[name] = generation
+	if len(a.past) <= longestPast {
+		return
+	}
+	oldest := name
+	for other, g := range a.past {
+		if g < a.past[oldest] {
+			oldest = other
+		}
+	}
+	delete(a.past, oldest)
+	if w := a.units[oldest]; w == nil || w.rec.Generation == 0 && w.busy == nil {
+		if err := a.disk.drop(oldest); err != nil {
+			a.Log.Warn("an old record stays", "unit", oldest, "err", err)
+		}
+	}
+}
+
+const longestPast = 4096
 
 // backoff is how long to wait before try n+1: from half a second to a minute.
 func backoff(n int) time.Duration {

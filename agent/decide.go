@@ -17,7 +17,7 @@ const (
 	start   verb = "start"   // start it
 	stop    verb = "stop"    // stop it and keep it loaded
 	release verb = "release" // stop it, take its file away, confirm
-	forget  verb = "forget"  // drop the record of a release that was confirmed and done with
+	forget  verb = "forget"  // keep but the generation of a release that was confirmed and done with
 )
 
 // action is a verb with the reason for it, for the log.
@@ -32,6 +32,7 @@ type situation struct {
 	rec   Record              // zero: never acted on
 	seen  Observed            // zero: nothing of it on this machine
 	boot  string              // this boot of the machine
+	past  int64               // the generation at which the unit was last released for good
 }
 
 // decide returns the next step that brings what is seen to what is placed. It

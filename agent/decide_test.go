@@ -144,6 +144,11 @@ func TestUnknownPast(t *testing.T) {
 		{"none", func(s *situation) { s.place = nil }, "lacks the placement of generation 5"},
 		{"none, after a confirmed release", func(s *situation) { s.place, s.rec.Released = nil, 5 }, ""},
 		{"a unit never acted on", func(s *situation) { s.place, s.rec = nil, Record{} }, ""},
+		{"a later one than was released", func(s *situation) { s.rec, s.past = Record{}, 4 }, ""},
+		{"one that was released", func(s *situation) { s.rec, s.past = Record{}, 6 }, "has released it at generation 6"},
+		{"the release that was carried out", func(s *situation) {
+			s.rec, s.past, s.place.Order = Record{}, 5, schedule.Release
+		}, ""},
 	} {
 		s := settled()
 		c.make(&s)

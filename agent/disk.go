@@ -27,6 +27,10 @@ type Record struct {
 	Released int64 `json:"released,omitempty"`
 }
 
+// past reports whether all that is left of the unit is the memory of its
+// release: an older copy of the store may still have it placed here.
+func (r Record) past() bool { return r.Generation == 0 && r.Released != 0 }
+
 // Started is a start that was begun and, when Done, seen to its end.
 type Started struct {
 	Hash       string `json:"hash"` // of the file it was started from

@@ -31,7 +31,7 @@ func (s situation) acting() Record {
 // anything is done about it, so that no store can make this machine forget it.
 func (a *Agent) perform(ctx context.Context, v verb, s situation) outcome {
 	if v == forget {
-		return outcome{err: a.disk.drop(s.rec.Unit)}
+		return outcome{rec: s.rec, err: a.disk.save(Record{Unit: s.rec.Unit, Released: s.rec.Released})}
 	}
 	o := outcome{rec: s.acting()}
 	if v == load || v == start {

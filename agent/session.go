@@ -212,6 +212,9 @@ func (a *Agent) checkPlacements() {
 // acted on already; empty if it is in nothing.
 func (s situation) unknownPast() string {
 	switch {
+	case s.rec.Generation == 0 && s.place != nil && s.place.Order != schedule.Release && s.place.Generation <= s.past:
+		return fmt.Sprintf("the store shows the placement of generation %d, this machine has released it at generation %d",
+			s.place.Generation, s.past)
 	case s.rec.Generation == 0:
 		return ""
 	case s.place == nil && s.rec.Released == 0:
@@ -239,7 +242,11 @@ func (a *Agent) leave(ctx context.Context) error {
 	if a.Grace <= a.TTL {
 		return nil // the lease lasts as long by itself
 	}
-	grace, err := a.Leases.Claim(ctx, a.Machine.ID, a.member.Nonces, 0, a.Grace)
+	var grace int64
+	err := insist(ctx, func() (err error) {
+		grace, err = a.Leases.Claim(ctx, a.Machine.ID, a.member.Nonces, 0, a.Grace)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("leave in order: %w", err)
 	}
@@ -255,16 +262,32 @@ func (a *Agent) leave(ctx context.Context) error {
 			changes = append(changes, schedule.Change{State: &st})
 		}
 	}
-	if err := a.Store.Report(ctx, grace, changes); err != nil {
+	err = insist(ctx, func() error {
+		if err := a.Store.Report(ctx, grace, changes); err != nil || a.presence.MachineID == "" {
+			return err
+		}
+		return a.Store.Present(ctx, grace, a.presence, a.member.Nonces)
+	})
+	if err != nil {
 		return fmt.Errorf("leave in order: %w", err)
 	}
-	p := a.presence
-	if p.MachineID != "" {
-		if err := a.Store.Present(ctx, grace, p, a.member.Nonces); err != nil {
-			return fmt.Errorf("leave in order: %w", err)
+	return a.Leases.End(ctx, old)
+}
+
+// insist does again what fails, for as long as ctx lasts: one lost answer must
+// not cost a machine its units.
+func insist(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if err == nil || errors.Is(err, schedule.ErrClaimed) || errors.Is(err, schedule.ErrLeaseGone) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryMin):
 		}
 	}
-	return a.Leases.End(ctx, old)
 }
 
 // ask runs fn in the loop and waits for it; false means that ctx ended first.
