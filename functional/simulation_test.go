@@ -31,6 +31,7 @@ type simulation struct {
 	store    *registry.Memory
 	registry *registry.Registry // an onlooker's
 	machines []*simMachine
+	behave   func(unit string) agent.Behavior // of machines added from now on
 	log      *slog.Logger
 }
 
@@ -41,9 +42,30 @@ type simMachine struct {
 	disk   string
 	boot   int
 	runner *agent.Hollow
+	starts int // of fleetd, each with a connection to the store of its own
 	stop   context.CancelFunc
 	done   sync.WaitGroup
 	agent  *agent.Agent
+}
+
+// client names the connection of the machine's present fleetd.
+func (m *simMachine) client() string { return fmt.Sprint(m.id, "/", m.starts) }
+
+// bounded is a store whose calls end after a while, as those of etcd's do.
+type bounded struct{ registry.KV }
+
+const callTimeout = 5 * time.Second
+
+func (b bounded) Range(ctx context.Context, r registry.Range) (registry.RangeResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return b.KV.Range(ctx, r)
+}
+
+func (b bounded) Txn(ctx context.Context, t registry.Txn) (registry.TxnResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return b.KV.Txn(ctx, t)
 }
 
 // simulate runs body in a bubble of virtual time with n machines up.
@@ -61,6 +83,7 @@ func simulate(t *testing.T, n int, body func(s *simulation)) {
 		defer func() {
 			for _, m := range s.machines {
 				m.stopFleetd()
+				m.done.Wait() // for those that were killed too
 			}
 			synctest.Wait()
 		}()
@@ -92,7 +115,7 @@ func (s *simulation) add(dir string) *simMachine {
 	i := len(s.machines) + 1
 	m := &simMachine{
 		s: s, id: fmt.Sprintf("%032x", i), disk: filepath.Join(dir, fmt.Sprint(i)),
-		boot: 1, runner: agent.NewHollow(nil),
+		boot: 1, runner: agent.NewHollow(s.behave),
 	}
 	s.machines = append(s.machines, m)
 	m.startFleetd()
@@ -103,7 +126,8 @@ func (s *simulation) add(dir string) *simMachine {
 func (m *simMachine) startFleetd() {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
-	reg := registry.New(m.s.store.Client(m.id), "", m.s.log)
+	m.starts++
+	reg := registry.New(bounded{m.s.store.Client(m.client())}, "", m.s.log)
 	log := m.s.log.With("machine", m.id[30:])
 	a, err := agent.New(agent.Config{
 		Machine: schedule.Machine{ID: m.id, PrimaryIP: "10.0.0.1", TTL: int(simTTL.Seconds())},
@@ -129,22 +153,24 @@ func (m *simMachine) stopFleetd() {
 	}
 }
 
-// cutPower takes the machine down at once. What its fleetd would still write
-// never reaches the store.
-func (m *simMachine) cutPower() {
-	m.s.store.Cut(m.id)
+// killFleetd ends fleetd at once: nothing that it would still write reaches the
+// store. The machine's units run on.
+func (m *simMachine) killFleetd() {
+	m.s.store.Cut(m.client())
 	m.stop()
+	m.stop = nil
 	synctest.Wait()
+}
+
+// cutPower takes the machine down at once.
+func (m *simMachine) cutPower() {
+	m.killFleetd()
 	m.runner.Reboot()
 	m.boot++
 }
 
 // powerOn boots the machine again, with the disk it had.
-func (m *simMachine) powerOn() {
-	m.stopFleetd() // what was left of the old one has no way to the store
-	m.s.store.Heal(m.id)
-	m.startFleetd()
-}
+func (m *simMachine) powerOn() { m.startFleetd() }
 
 // put submits a unit with a target state.
 func (s *simulation) put(name, text string, target unit.TargetState) {
