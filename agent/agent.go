@@ -64,6 +64,7 @@ type Config struct {
 // Agent runs one machine's units. Use New and Run once.
 type Agent struct {
 	Config
+	id    string // the machine's, which never changes, whatever else of Machine does
 	disk  *disk
 	inbox chan func() // run by the loop, which alone touches what follows
 
@@ -71,10 +72,11 @@ type Agent struct {
 	past      map[string]int64 // generations at which units were released for good
 	dirty     map[string]bool
 	member    membership
-	nonce     string // of this start, so that a copy of the disk made earlier is not taken for it
-	told      bool   // the machine's record is in the store as it is
-	observed  bool   // the runner has told everything once
-	following bool   // the placements are those of the store we know
+	savedAt   time.Time // when member was last saved for its revision
+	nonce     string    // of this start, so that a copy of the disk made earlier is not taken for it
+	told      bool      // the machine's record is in the store as it is
+	observed  bool      // the runner has told everything once
+	following bool      // the placements are those of the store we know
 	frozen    string
 	lease     int64
 	stale     int64 // a lease to end once everything is reported under lease
@@ -84,8 +86,9 @@ type Agent struct {
 	ready     error
 	wake      time.Time // when something is due to be tried again
 
-	problem atomic.Pointer[string]
-	workers sync.WaitGroup
+	problem  atomic.Pointer[string]
+	isMember atomic.Bool
+	workers  sync.WaitGroup
 }
 
 // work is what the loop knows of one unit.
@@ -116,7 +119,7 @@ func New(c Config) (*Agent, error) {
 		return nil, err
 	}
 	a := &Agent{
-		Config: c, disk: d, member: member, nonce: randomNonce(),
+		Config: c, id: c.Machine.ID, disk: d, member: member, nonce: randomNonce(),
 		inbox: make(chan func()),
 		units: map[string]*work{}, past: map[string]int64{}, dirty: map[string]bool{},
 	}
@@ -143,6 +146,12 @@ func KnownCluster(dir string) (string, error) {
 func (a *Agent) Problem() string { return *a.problem.Load() }
 
 func (a *Agent) setProblem(p string) { a.problem.Store(&p) }
+
+// Member reports whether this machine may take part in leading the cluster: it
+// has been let in under its ID, and the store is the one that it knows. A store
+// that merely doesn't answer changes nothing about that. It may be called from
+// anywhere.
+func (a *Agent) Member() bool { return a.isMember.Load() }
 
 // SetMachine has the machine's record written anew: its metadata or its address
 // changed. It returns when the agent's loop has taken it in, if that runs.
@@ -344,6 +353,7 @@ func (a *Agent) freeze(why string) {
 		a.Log.Error("frozen: this is not the store that this machine knew; keeping every unit, starting nothing", "why", why)
 	}
 	a.frozen = why
+	a.isMember.Store(false)
 	a.setProblem("frozen: " + why)
 }
 
@@ -352,6 +362,7 @@ func (a *Agent) thaw() {
 		a.Log.Warn("the store is right again", "was", a.frozen)
 	}
 	a.frozen = ""
+	a.isMember.Store(true)
 	a.setProblem("")
 	for name := range a.units {
 		a.dirty[name] = true

@@ -145,7 +145,7 @@ func (a *Agent) sent(lease int64, batch []schedule.Change, p schedule.Presence, 
 		a.told = false
 		a.Log.Warn("report not written", "err", err)
 		if errors.Is(err, schedule.ErrClaimed) {
-			a.setProblem(err.Error())
+			a.leftOut(err)
 		}
 		a.reportAt = time.Now().Add(time.Second)
 		return
@@ -161,7 +161,7 @@ func (a *Agent) sent(lease int64, batch []schedule.Change, p schedule.Presence, 
 
 // present is what this machine's presence should say.
 func (a *Agent) present() schedule.Presence {
-	p := schedule.Presence{MachineID: a.Machine.ID, BootID: a.BootID, Nonce: a.nonce, Ready: true}
+	p := schedule.Presence{MachineID: a.id, BootID: a.BootID, Nonce: a.nonce, Ready: true}
 	switch {
 	case a.frozen != "":
 		p.Ready, p.Problem = false, a.frozen
@@ -186,7 +186,7 @@ func (a *Agent) unreported() []schedule.Change {
 
 // stateOf is what is to be told of the unit now.
 func (a *Agent) stateOf(w *work) unit.State {
-	st := w.state(a.Machine.ID, w.failure)
+	st := w.state(a.id, w.failure)
 	if w.busy != nil && w.busy.verb != note {
 		st.Reached = unit.Inactive
 	}

@@ -60,7 +60,7 @@ func (a *Agent) session(whole context.Context) error {
 		defer close(kept)
 		cancel(a.keep(ctx, lease))
 	}()
-	err = a.Store.Placements(ctx, a.Machine.ID, func(u schedule.Update) error {
+	err = a.Store.Placements(ctx, a.id, func(u schedule.Update) error {
 		a.post(ctx, func() { a.take(u) })
 		return ctx.Err()
 	})
@@ -120,18 +120,28 @@ func (a *Agent) claim(ctx context.Context) (int64, error) {
 	}
 	try, cancel := context.WithTimeout(ctx, a.TTL)
 	defer cancel()
-	lease, err := a.Leases.Claim(try, a.Machine.ID, m.Nonces, m.Lease, a.TTL)
+	lease, err := a.Leases.Claim(try, a.id, m.Nonces, m.Lease, a.TTL)
 	if err != nil {
-		a.ask(ctx, func() { a.setProblem(err.Error()) })
+		a.ask(ctx, func() { a.leftOut(err) })
 		return 0, err
 	}
 	a.ask(ctx, func() { err = a.join(lease) })
 	return lease, err
 }
 
+// leftOut notes why this machine is no part of the cluster.
+func (a *Agent) leftOut(err error) {
+	a.setProblem(err.Error())
+	if errors.Is(err, schedule.ErrClaimed) {
+		a.isMember.Store(false)
+	}
+}
+
 // join takes the lease up: everything is reported under it before presence is.
 func (a *Agent) join(lease int64) error {
-	a.setProblem(a.frozen)
+	if a.frozen == "" {
+		a.setProblem("")
+	}
 	if a.lease == lease {
 		return nil
 	}
@@ -187,12 +197,25 @@ func (a *Agent) take(u schedule.Update) {
 			w.inStore = true
 		}
 	}
-	a.member.Revision = max(a.member.Revision, u.Revision)
+	a.saw(u.Revision)
 	a.checkPlacements()
 	if u.Snapshot {
 		for name := range a.units {
 			a.dirty[name] = true
 		}
+	}
+}
+
+// saw notes the store's revision, now and then also on disk: a fleetd that is
+// killed must not forget how far a store had got that later goes back.
+func (a *Agent) saw(revision int64) {
+	a.member.Revision = max(a.member.Revision, revision)
+	if time.Since(a.savedAt) < time.Minute {
+		return
+	}
+	a.savedAt = time.Now()
+	if err := a.disk.saveMembership(a.member); err != nil {
+		a.Log.Warn("the store's revision is not recorded", "err", err)
 	}
 }
 
@@ -244,7 +267,7 @@ func (a *Agent) leave(ctx context.Context) error {
 	}
 	var grace int64
 	err := insist(ctx, func() (err error) {
-		grace, err = a.Leases.Claim(ctx, a.Machine.ID, a.member.Nonces, 0, a.Grace)
+		grace, err = a.Leases.Claim(ctx, a.id, a.member.Nonces, 0, a.Grace)
 		return err
 	})
 	if err != nil {
