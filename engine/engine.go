@@ -40,7 +40,11 @@ type Config struct {
 	TTL       time.Duration // of the machines' leases; the leader's is half of it
 	Store     Store
 	Elections Elections
-	Log       *slog.Logger
+	// Fit reports whether this engine may take part at present; nil: always. A
+	// machine that is left out of the cluster, or doesn't trust the store, must
+	// not decide for others.
+	Fit func() bool
+	Log *slog.Logger
 }
 
 // Engine takes part in leading the cluster. Use New and Run once.
@@ -79,12 +83,37 @@ func (e *Engine) leaderTTL() time.Duration { return max(e.TTL/2, time.Second) }
 // Run takes part until ctx ends.
 func (e *Engine) Run(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := e.Elections.Seat(ctx, e.Self, e.leaderTTL(), e.seated)
+		if !e.fit() {
+			wait(ctx, fitPeriod)
+			continue
+		}
+		fit, unfit := context.WithCancelCause(ctx)
+		var wg sync.WaitGroup
+		wg.Go(func() { e.watchFitness(fit, unfit) })
+		err := e.Elections.Seat(fit, e.Self, e.leaderTTL(), e.seated)
+		unfit(nil)
+		wg.Wait()
 		if ctx.Err() != nil {
 			return
 		}
 		e.Log.Warn("lost the seat among those who may lead", "err", err)
 		wait(ctx, time.Second)
+	}
+}
+
+// fitPeriod is how often it is asked whether this engine may take part.
+const fitPeriod = 250 * time.Millisecond
+
+var errUnfit = errors.New("this machine is left out of the cluster or doesn't trust the store")
+
+func (e *Engine) fit() bool { return e.Fit == nil || e.Fit() }
+
+// watchFitness ends the seat when this engine may not take part any more.
+func (e *Engine) watchFitness(ctx context.Context, unfit context.CancelCauseFunc) {
+	for wait(ctx, fitPeriod) {
+		if !e.fit() {
+			unfit(errUnfit)
+		}
 	}
 }
 

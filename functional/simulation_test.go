@@ -139,7 +139,7 @@ func (m *simMachine) startFleetd() {
 		m.s.t.Fatal(err)
 	}
 	m.agent = a
-	e := engine.New(engine.Config{Self: m.id, TTL: simTTL, Store: reg, Elections: reg, Log: log})
+	e := engine.New(engine.Config{Self: m.id, TTL: simTTL, Store: reg, Elections: reg, Fit: a.Member, Log: log})
 	m.done.Go(func() { _ = a.Run(ctx) })
 	m.done.Go(func() { e.Run(ctx) })
 }
@@ -429,6 +429,10 @@ func TestStoreTroubleStopsNothing(t *testing.T) {
 					}
 				}
 				if trouble.frozen {
+					res, err := s.store.Range(context.Background(), registry.Range{Key: "/fleet/leader"})
+					if err != nil || len(res.Pairs) != 0 {
+						t.Errorf("somebody leads in a store that nobody trusts: %v, %v", res.Pairs, err)
+					}
 					return
 				}
 				s.put("later.service", service, unit.Launched)

@@ -85,7 +85,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	}
 	if !c.DisableEngine {
 		d.engine = engine.New(engine.Config{
-			Self: machine.ID, TTL: c.AgentTTL, Store: reg, Elections: reg, Log: log,
+			Self: machine.ID, TTL: c.AgentTTL, Store: reg, Elections: reg, Fit: d.agent.Member, Log: log,
 		})
 	}
 	d.server = api.NewServer(api.Config{

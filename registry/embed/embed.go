@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
 )
@@ -162,6 +163,9 @@ func (s *Server) Ready() <-chan struct{} { return s.etcd.Server.ReadyNotify() }
 // Err delivers why the server failed, at most once; not that it was closed.
 func (s *Server) Err() <-chan error { return s.errs }
 
+// handOver is how long a leader may try to hand over before it just stops.
+const handOver = 2 * time.Second
+
 // Close stops the server in order: leadership is handed over, requests under
 // way are finished, everything is on disk.
 func (s *Server) Close() {
@@ -174,7 +178,11 @@ func (s *Server) Close() {
 			// readiness that may never come.
 			s.etcd.Server.Stop()
 		}
+		// A leader tries for seconds to hand over to members that are gone,
+		// as when all are stopped at once. What is written is safe without.
+		impatient := time.AfterFunc(handOver, s.etcd.Server.HardStop)
 		s.etcd.Close()
+		impatient.Stop()
 	})
 	s.work.Wait()
 }
