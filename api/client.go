@@ -191,7 +191,8 @@ func onePass[P, T any](ctx context.Context, c *Client, path string, query url.Va
 	query.Del("nextPageToken")
 	for {
 		var p P
-		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, nil, &p); err != nil {
+		at := url.URL{Path: path, RawQuery: query.Encode()}
+		if err := c.call(ctx, http.MethodGet, at.String(), nil, nil, &p); err != nil {
 			return nil, err
 		}
 		items, next := of(&p)

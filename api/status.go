@@ -110,14 +110,17 @@ func current(u *unit.Unit, p *schedule.Placement, st *unit.State) unit.TargetSta
 	if st == nil || st.Released {
 		return unit.Inactive
 	}
-	if p.Order == schedule.Release {
-		if st.Active() {
-			return unit.Launched
-		}
-		return unit.Loaded
-	}
 	reached := cmp.Or(st.Reached, unit.Inactive)
-	if st.Generation == p.Generation && p.Hash == u.Hash || reached != u.DesiredState {
+	current := st.Generation == p.Generation && p.Hash == u.Hash
+	if p.Order == schedule.Release {
+		// What it leaves is not what is asked for now, as when a unit was
+		// destroyed and made anew while its machine still stops it.
+		reached, current = unit.Loaded, false
+		if st.Active() {
+			reached = unit.Launched
+		}
+	}
+	if current || reached != u.DesiredState {
 		return reached
 	}
 	// What was reached was an earlier version or order of the same target.

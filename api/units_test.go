@@ -137,6 +137,8 @@ func TestUnitStatus(t *testing.T) {
 	p.Order, p.Generation = schedule.Release, 11
 	w.place(p, false)
 	check("being released", unit.Launched, "")
+	w.put("web.service", webText+"Restart=always\n", unit.Launched)
+	check("wanted again while it is being released", unit.Loaded, "")
 	st.Generation, st.Released, st.ActiveState = 11, true, "inactive"
 	w.report(st)
 	check("released", unit.Inactive, "")

@@ -15,6 +15,7 @@ type outcome struct {
 	created bool // it is new to the cluster
 	kept    bool // it has another file there, which was left
 	global  bool
+	same    bool // neither its file nor its target state was changed
 }
 
 // ensure sees to it that the cluster has the unit and its target state is as
@@ -69,6 +70,7 @@ func (a *app) tryEnsure(ctx context.Context, c *api.Client, s source, want unit.
 		o.kept = true
 	}
 	if want == "" || want == old.DesiredState {
+		o.same = true
 		return o, nil
 	}
 	return o, c.SetTarget(ctx, s.name.Full, want)

@@ -8,11 +8,15 @@ import (
 	"fleet/unit"
 )
 
+// again is how a unit that has ended is started once more.
+const again = "stop it and start it to have it run again"
+
 // goal is where a unit is to be brought.
 type goal struct {
 	name string
 	want unit.TargetState // "": gone
 	stop bool             // want is loaded, and nowhere will do as well
+	same bool             // it was what was wanted before, so that nothing is done
 }
 
 // verdict is how far a unit has got towards its goal.
@@ -37,9 +41,26 @@ func (g goal) judge(e api.Event) verdict {
 	case g.stop && len(e.Placements) == 0:
 		return verdict{done: "Unit " + g.name + " inactive"}
 	case e.Unit.CurrentState == g.want:
-		return verdict{done: fmt.Sprintf("Unit %s %s on %s", g.name, g.want, legend(e.Unit.MachineID, e.Machines, false))}
+		return verdict{
+			done:    fmt.Sprintf("Unit %s %s on %s", g.name, g.want, legend(e.Unit.MachineID, e.Machines, false)),
+			comment: g.ended(e),
+		}
 	}
 	return g.judgeRun(e)
+}
+
+// ended says that a unit which was to be started does not run any more, and
+// that having been launched before it was left so.
+func (g goal) ended(e api.Event) string {
+	if !g.same || g.want != unit.Launched {
+		return ""
+	}
+	for _, st := range e.States {
+		if st.MachineID == e.Unit.MachineID && !st.Active() {
+			return fmt.Sprintf("it was launched before and is %s (%s) now: %s", st.ActiveState, st.SubState, again)
+		}
+	}
+	return ""
 }
 
 // judgeGone is about a unit that is to be on no machine.
@@ -79,7 +100,11 @@ func (g goal) judgeRun(e api.Event) verdict {
 		on := legend(p.MachineID, e.Machines, false)
 		current := p.Order == schedule.Run && p.Target == g.want && p.Hash == e.Unit.Hash && st.Generation == p.Generation
 		if current && st.Failure != "" {
-			return verdict{failed: fmt.Sprintf("%s: %s", on, st.Failure)}
+			why := fmt.Sprintf("%s: %s", on, st.Failure)
+			if g.same && g.want == unit.Launched {
+				why += "; that was before: " + again
+			}
+			return verdict{failed: why}
 		}
 		if v.comment == "" && v.moving {
 			v.comment = fmt.Sprintf("%s on %s", st.ActiveState, on)

@@ -22,6 +22,7 @@ import (
 	"fleet/fleetctl"
 	"fleet/registry"
 	"fleet/schedule"
+	"fleet/unit"
 )
 
 func TestMain(m *testing.M) {
@@ -55,6 +56,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"machine":   addMachine,
 			"lose":      loseMachine,
+			"ended":     untilEnded,
 			"foreign":   foreignUnit,
 			"big":       bigFile,
 			"raw":       rawFile,
@@ -113,6 +115,8 @@ func behave(name string) agent.Behavior {
 	switch {
 	case strings.HasPrefix(name, "broken"):
 		return agent.Behavior{StartFails: "the start job failed: exit status 203"}
+	case strings.HasPrefix(name, "brief"):
+		return agent.Behavior{RunsFor: time.Millisecond, ExitStatus: 3}
 	case strings.HasPrefix(name, "slow"):
 		return agent.Behavior{StartTakes: 1500 * time.Millisecond}
 	case strings.HasPrefix(name, "hangs"):
@@ -171,6 +175,13 @@ func loseMachine(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("nothing at %s", key)
 	}
 	ts.Check(c.store.Leases().Revoke(c.ctx, res.Pairs[0].Lease))
+}
+
+// untilEnded: ended UNIT waits until a unit is reported to have ended.
+func untilEnded(ts *testscript.TestScript, _ bool, args []string) {
+	of(ts).until(ts, args[0]+" has ended", func(ch schedule.Change) bool {
+		return ch.State != nil && ch.State.Name == args[0] && !ch.State.Active() && ch.State.Reached == unit.Launched
+	})
 }
 
 // foreignUnit: foreign ID UNIT gives a machine a unit that is not fleet's.

@@ -70,7 +70,7 @@ func (a *app) bring(verb, short string, want unit.TargetState) *cobra.Command {
 				if o.created {
 					a.say("Unit %s inactive", s.name)
 				}
-				goals = a.trigger(goals, b, verb, o.global, goal{name: s.name.Full, want: want})
+				goals = a.trigger(goals, b, verb, o.global, goal{name: s.name.Full, want: want, same: o.same})
 			}
 			return a.wait(cmd.Context(), b, goals)
 		},
@@ -118,7 +118,7 @@ func (a *app) change(ctx context.Context, b blocking, args []string, globs scope
 		next, err := one(name, goals)
 		switch {
 		case isRefusal(err):
-			a.warn("%s: %v", name, err)
+			a.warn("%s", named(name, err))
 			failed = true
 		case err != nil:
 			return a.halfway(goals, err)
