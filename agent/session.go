@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"fleet/schedule"
+	"fleet/unit"
 )
 
 const (
@@ -149,7 +150,7 @@ func (a *Agent) join(lease int64) error {
 	a.lease, a.stale = lease, a.member.Grace
 	a.presence, a.told, a.reportAt = schedule.Presence{}, false, time.Time{}
 	for name, w := range a.units {
-		w.inStore = false
+		w.inStore, w.reported = false, unit.State{}
 		a.dirty[name] = true
 	}
 	a.member.Lease = lease

@@ -80,7 +80,7 @@ func (d *driver) olderCopy() (starts, stops int) {
 	right := d.store.Backup()
 	starts, stops = d.starts(), d.stops()
 	d.log("the store is an older copy")
-	d.store.Restore(old, 10000, false)
+	d.store.Restore(old, int64(d.rng.IntN(2))*10000, false)
 	d.pass(time.Duration(d.rng.IntN(60)) * time.Second)
 	d.log("the store is the right one again")
 	d.store.Restore(right, 20000, false)
