@@ -56,16 +56,21 @@ func (c *fileCache) keep(hashes map[string]bool) {
 // ErrNoFile: the store has no unit file of that hash.
 var ErrNoFile = errors.New("the store does not have that unit file")
 
-// File returns the text of the unit file with that hash.
+// File returns the text of the unit file with that hash. It keeps nothing: who
+// asks for single files asks once, and may never read a snapshot that tells
+// which are still in use.
 func (r *Registry) File(ctx context.Context, hash string) (string, error) {
-	f, err := r.file(ctx, hash, 0)
+	if f := r.files.get(hash); f != nil {
+		return f.Text, nil
+	}
+	text, err := r.fileText(ctx, hash, 0)
 	if err != nil {
 		return "", err
 	}
-	if f == nil {
+	if f, err := unit.Parse(text); err != nil || f.Hash != hash {
 		return "", fmt.Errorf("unit file %.7s can't be read", hash)
 	}
-	return f.Text, nil
+	return string(text), nil
 }
 
 // file returns the parsed file as of revision, nil where it does not parse.
@@ -73,6 +78,14 @@ func (r *Registry) file(ctx context.Context, hash string, revision int64) (*unit
 	if f := r.files.get(hash); f != nil {
 		return f, nil
 	}
+	text, err := r.fileText(ctx, hash, revision)
+	if err != nil {
+		return nil, err
+	}
+	return r.files.add(hash, text), nil
+}
+
+func (r *Registry) fileText(ctx context.Context, hash string, revision int64) ([]byte, error) {
 	res, err := r.kv.Range(ctx, Range{Key: r.keys.file(hash), Revision: revision})
 	if err != nil {
 		return nil, fmt.Errorf("read unit file %.7s: %w", hash, err)
@@ -80,7 +93,7 @@ func (r *Registry) file(ctx context.Context, hash string, revision int64) (*unit
 	if len(res.Pairs) == 0 {
 		return nil, fmt.Errorf("%w: %.7s", ErrNoFile, hash)
 	}
-	return r.files.add(hash, res.Pairs[0].Value), nil
+	return res.Pairs[0].Value, nil
 }
 
 // CollectFiles deletes the unit files that no unit and no placement refers to
