@@ -11,9 +11,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"fleet/schedule"
@@ -40,10 +42,14 @@ type Client struct {
 // UnreachableError: nobody answers at the endpoint.
 type UnreachableError struct {
 	Endpoint string
+	Silent   bool // there is somebody, who took the call and has not answered
 	Err      error
 }
 
 func (e *UnreachableError) Error() string {
+	if e.Silent {
+		return fmt.Sprintf("fleetd at %s takes calls but does not answer: %v", e.Endpoint, e.Err)
+	}
 	return fmt.Sprintf("can't reach fleetd at %s: %v", e.Endpoint, e.Err)
 }
 
@@ -232,6 +238,8 @@ func (c *Client) call(ctx context.Context, method, path string, h http.Header, i
 
 // do sends a request. An answer that is an error becomes an *Error.
 func (c *Client) do(ctx context.Context, method, path string, h http.Header, body io.Reader) (*http.Response, error) {
+	var taken atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { taken.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, err
@@ -245,7 +253,7 @@ func (c *Client) do(ctx context.Context, method, path string, h http.Header, bod
 	res, err := c.http.Do(req)
 	if err != nil {
 		c.note("%s %s: %v", method, path, err)
-		return nil, c.unreachable(ctx, err)
+		return nil, c.unreachable(ctx, err, taken.Load())
 	}
 	c.note("%s %s: %s", method, path, res.Status)
 	if res.StatusCode < 400 {
@@ -260,16 +268,18 @@ func (c *Client) do(ctx context.Context, method, path string, h http.Header, bod
 	return nil, f.Error
 }
 
-// unreachable says in the user's words that no answer came.
-func (c *Client) unreachable(ctx context.Context, err error) error {
+// unreachable says in the user's words that no answer came, though the call may
+// have been taken.
+func (c *Client) unreachable(ctx context.Context, err error, taken bool) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err // without the URL, which for a Unix socket is made up
 	}
+	silent := false
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		err = fmt.Errorf("no answer within %s", c.timeout)
+		err, silent = fmt.Errorf("no answer within %s", c.timeout), taken
 	}
-	return &UnreachableError{Endpoint: c.endpoint, Err: err}
+	return &UnreachableError{Endpoint: c.endpoint, Silent: silent, Err: err}
 }
 
 func (c *Client) note(format string, args ...any) {

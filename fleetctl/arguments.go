@@ -203,6 +203,9 @@ func readLocal(name unit.Name, path string) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
+	if !info.Mode().IsRegular() { // a pipe may have nobody at its other end
+		return source{}, fmt.Errorf("%s: not a regular file", path)
+	}
 	if info.Size() > unit.MaxFileSize { // before all of it is read
 		return source{}, fmt.Errorf("%s: %w: it has %d bytes, the limit is %d", path, unit.ErrTooLarge, info.Size(), unit.MaxFileSize)
 	}

@@ -51,6 +51,8 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	case errors.Is(err, errReported):
 	case ctx.Err() != nil:
 		a.warn("fleetctl: interrupted")
+	case errors.As(err, &unreachable) && unreachable.Silent:
+		a.warn("fleetctl: %v. Is its store within reach? (journalctl -u fleet)", err)
 	case errors.As(err, &unreachable):
 		a.warn("fleetctl: %v. Is fleetd running? (systemctl status fleet)", err)
 	default:

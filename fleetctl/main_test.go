@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +61,7 @@ func TestStories(t *testing.T) {
 			"foreign":   foreignUnit,
 			"big":       bigFile,
 			"raw":       rawFile,
+			"pipe":      pipeFile,
 			"untouched": untouched,
 		},
 		RequireExplicitExec: true,
@@ -199,6 +201,11 @@ func bigFile(ts *testscript.TestScript, _ bool, args []string) {
 func rawFile(ts *testscript.TestScript, _ bool, args []string) {
 	r := strings.NewReplacer(`\n`, "\n", `\0`, "\x00", `\xff`, "\xff")
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(r.Replace(args[1])), 0o600))
+}
+
+// pipeFile: pipe FILE makes a named pipe that nobody writes to.
+func pipeFile(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(syscall.Mkfifo(ts.MkAbs(args[0]), 0o600))
 }
 
 // untouched checks that the cluster knows no unit at all.
