@@ -70,8 +70,8 @@ func testCable(t *testing.T, c *cluster) {
 	var during seen
 	eventually(t, 4*ttl, func() error {
 		during = c.both(t)
-		if on := during.places(moving); len(on) != 2 {
-			return fmt.Errorf("%s runs on %q", moving, on)
+		if on := during.places(moving); len(on) != 2 || during.starting(moving) {
+			return fmt.Errorf("%s runs, or is starting, on %q", moving, on)
 		}
 		return nil
 	})

@@ -64,6 +64,16 @@ func parseShow(out string) map[string]process {
 	return runs
 }
 
+// starting reports whether somewhere the unit has no main process yet.
+func (s seen) starting(unit string) bool {
+	for place, p := range s {
+		if _, name, _ := strings.Cut(place, "/"); name == unit && p.pid == "0" {
+			return true
+		}
+	}
+	return false
+}
+
 // places are the machines on which the unit runs.
 func (s seen) places(unit string) []string {
 	var names []string
@@ -76,11 +86,14 @@ func (s seen) places(unit string) []string {
 	return names
 }
 
-// once says whether each of the units runs on exactly one machine.
+// once says whether each of the units runs on exactly one machine, its main
+// process there.
 func (s seen) once(units ...string) error {
 	for _, u := range units {
 		if on := s.places(u); len(on) != 1 {
 			return fmt.Errorf("%s runs on %d machines: %q", u, len(on), on)
+		} else if s.starting(u) {
+			return fmt.Errorf("%s is still starting on %s", u, on[0])
 		}
 	}
 	return nil
