@@ -250,6 +250,9 @@ func (a *Agent) step(ctx context.Context, now time.Time) {
 			a.wakeAt(w.after)
 			continue
 		}
+		if act.verb == start && a.awaits(name) {
+			continue // looked at again when that is loaded
+		}
 		a.begin(ctx, name, w, act)
 	}
 }
@@ -309,6 +312,9 @@ func (a *Agent) finish(ctx context.Context, name string, w *work, act action, o 
 		if act.verb == forget {
 			w.past, w.rec = w.rec.Released, Record{Unit: name}
 			a.remember(name, w.past)
+		}
+		if act.verb == load {
+			a.loaded(name)
 		}
 	case errors.Is(o.err, context.Canceled):
 		// Interrupted: what is wanted now is decided anew.

@@ -92,7 +92,9 @@ func (a *Agent) performStart(ctx context.Context, s situation, o *outcome) {
 		return
 	}
 	err := a.Runner.Start(ctx, s.place.Unit)
-	if err != nil && !errors.Is(err, ErrFailed) {
+	// A trigger fails to start as long as what it triggers isn't there, which
+	// may come later: that is tried again.
+	if err != nil && (!errors.Is(err, ErrFailed) || isTrigger(s.place.Unit)) {
 		o.err = err
 		return
 	}

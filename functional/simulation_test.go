@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -524,4 +525,34 @@ func (s *simulation) reached(name string) unit.TargetState {
 		return unit.Inactive
 	}
 	return st[0].Reached
+}
+
+// TestTriggersWaitForWhatTheyTrigger has a machine that, like systemd, refuses
+// to start a timer whose service it doesn't have.
+func TestTriggersWaitForWhatTheyTrigger(t *testing.T) {
+	simulate(t, 1, func(s *simulation) {
+		m := s.machines[0]
+		m.stopFleetd()
+		var hollow *agent.Hollow
+		var there atomic.Bool
+		hollow = agent.NewHollow(func(name string) agent.Behavior {
+			if name == "job.timer" && !there.Load() {
+				return agent.Behavior{StartFails: "unit job.service to trigger not loaded"}
+			}
+			return agent.Behavior{}
+		})
+		m.runner = hollow
+		m.startFleetd()
+		s.put("job.timer", "[Timer]\nOnCalendar=hourly\n", unit.Launched)
+		s.within(10*time.Second, "the refusal is shown", func() bool {
+			st := s.cluster().States("job.timer")
+			return len(st) == 1 && strings.Contains(st[0].Failure, "not loaded")
+		})
+		time.Sleep(5 * time.Minute) // the tries are a minute apart by now
+		there.Store(true)
+		s.put("job.service", service, unit.Loaded)
+		s.within(2*time.Second, "the timer runs once its service is there", func() bool {
+			return len(s.running("job.timer")) == 1
+		})
+	})
 }

@@ -47,7 +47,7 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, relo
 	}
 	level := new(slog.LevelVar)
 	level.Set(config.LogLevel())
-	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: dropTime}))
+	log := slog.New(newLogHandler(stderr, level, hasVariable(env, "JOURNAL_STREAM")))
 	for _, w := range warnings {
 		log.Warn(w)
 	}
@@ -71,12 +71,4 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, relo
 		level.Set(next.LogLevel())
 		d.reload(next)
 	})
-}
-
-// dropTime leaves the time to the journal.
-func dropTime(groups []string, a slog.Attr) slog.Attr {
-	if len(groups) == 0 && a.Key == slog.TimeKey {
-		return slog.Attr{}
-	}
-	return a
 }

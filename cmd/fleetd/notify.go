@@ -22,6 +22,30 @@ func notify(log *slog.Logger, state string) {
 	}
 }
 
+// readyWithin bounds how long fleetd counts as starting.
+const readyWithin = 3 * time.Second
+
+// ready tells systemd that fleetd has started: once the machine is part of the
+// cluster, so that a command given next finds it so, but soon in any case,
+// since a store may need other machines, and units are ordered after fleetd.
+func (d *daemon) ready(ctx context.Context) {
+	deadline := time.After(readyWithin)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for d.agent.Problem() != "" {
+		select {
+		case <-ctx.Done():
+			return
+		case <-deadline:
+			d.log.Info("waiting to be part of the cluster", "why", d.agent.Problem())
+			notify(d.log, sddaemon.SdNotifyReady)
+			return
+		case <-tick.C:
+		}
+	}
+	notify(d.log, sddaemon.SdNotifyReady)
+}
+
 // watchdog tells systemd that fleetd works, as long as the agent's loop does.
 func (d *daemon) watchdog(ctx context.Context) {
 	period, err := sddaemon.SdWatchdogEnabled(false)

@@ -89,7 +89,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 		})
 	}
 	d.server = api.NewServer(api.Config{
-		Store: reg, Logger: log, Unavailable: d.agent.Problem, PageLimit: c.TokenLimit, Metrics: metrics(d.agent),
+		Store: reg, MachineID: machine.ID, Logger: log, Unavailable: d.agent.Problem, PageLimit: c.TokenLimit, Metrics: metrics(d.agent),
 	})
 	d.listeners, err = api.Listen(socketPath, c.APIListen)
 	return d, err
@@ -137,7 +137,7 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal, onReload fu
 		}
 	})
 	d.log.Info("fleetd", "version", version, "machine", d.machine.ID, "store", d.storeName())
-	notify(d.log, "READY=1")
+	wg.Go(func() { d.ready(ctx) })
 	wg.Go(func() {
 		if err := d.agent.Run(ctx); err != nil {
 			d.log.Warn("not left in order", "err", err)
