@@ -237,8 +237,14 @@ func (s *simulation) within(d time.Duration, what string, ok func() bool) time.D
 
 // everyOnce reports whether each of the named units runs on exactly one machine.
 func (s *simulation) everyOnce(names []string) bool {
+	count := map[string]int{}
+	for _, m := range s.machines {
+		for _, name := range m.runner.Running() {
+			count[name]++
+		}
+	}
 	for _, n := range names {
-		if len(s.running(n)) != 1 {
+		if count[n] != 1 {
 			return false
 		}
 	}
@@ -299,8 +305,8 @@ func TestUnitsSpreadOverHundredsOfMachines(t *testing.T) {
 }
 
 func TestPowerLossMovesUnits(t *testing.T) {
-	simulate(t, 5, func(s *simulation) {
-		names := s.startMany(20)
+	simulate(t, 200, func(s *simulation) {
+		names := s.startMany(400)
 		s.within(5*time.Second, "every unit runs", func() bool { return s.everyOnce(names) })
 		time.Sleep(simTTL) // eviction is held for a TTL after the engine's first contact
 		lost := s.machines[2]
@@ -324,8 +330,8 @@ func TestPowerLossMovesUnits(t *testing.T) {
 }
 
 func TestLeadersMachineLostIsNoWorse(t *testing.T) {
-	simulate(t, 4, func(s *simulation) {
-		names := s.startMany(8)
+	simulate(t, 100, func(s *simulation) {
+		names := s.startMany(200)
 		s.within(5*time.Second, "every unit runs", func() bool { return s.everyOnce(names) })
 		time.Sleep(2 * simTTL)
 		leader := s.leader()
