@@ -356,7 +356,8 @@ func backoff(n int) time.Duration {
 
 func (a *Agent) freeze(why string) {
 	if a.frozen != why {
-		a.Log.Error("frozen: this is not the store that this machine knew; keeping every unit, starting nothing", "why", why)
+		a.Log.Error("frozen: this is not the store that this machine knew; keeping every unit, starting nothing",
+			"why", why, "if the store is right all the same", "stop fleetd, move "+a.Dir+" away, start it")
 	}
 	a.frozen = why
 	a.isMember.Store(false)

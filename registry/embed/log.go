@@ -26,9 +26,11 @@ type slogCore struct {
 	closing <-chan struct{}
 }
 
-// untrue holds the warnings that say nothing about a store embedded here: it
-// serves no HTTP beside gRPC and has no users.
-var untrue = map[string]bool{
+// idle holds the warnings that say nothing to the operator of a store embedded
+// here: it serves no HTTP beside gRPC and has no users, and each slow request is
+// told of by another warning already, without its contents.
+var idle = map[string]bool{
+	"request stats": true,
 	"Running http and grpc server on single port. This is not recommended for production.": true,
 	"simple token is not cryptographically signed":                                         true,
 }
@@ -40,7 +42,7 @@ func (c slogCore) With(fields []zapcore.Field) zapcore.Core {
 }
 
 func (c slogCore) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if c.Enabled(e.Level) && !untrue[e.Message] {
+	if c.Enabled(e.Level) && !idle[e.Message] {
 		return checked.AddCore(e, c)
 	}
 	return checked
