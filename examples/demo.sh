@@ -83,7 +83,8 @@ healed() {
 await "what $victim held runs elsewhere" healed
 took=$(awk -v a="$began" -v b="$(now)" 'BEGIN { printf "%.1f", b - a }')
 show
-say "Running elsewhere $took s after the power went (a machine counts as lost after 10 s without a sign of life)."
+say "Running elsewhere $took s after the power went (a machine counts as lost after
+10 s without a sign of life; if it also led the store, that elects another first)."
 
 cat <<EOF
 
@@ -91,7 +92,7 @@ The cluster is still up. Three things to try:
 
   sudo bin/fleet-sandbox start $victim                       # it comes back and starts nothing twice
   sudo bin/fleet-sandbox exec m1 systemctl restart fleet   # the units don't notice
-  sudo bin/fleet-sandbox exec m1 sh -c 'cd /root && fleetctl start web@4.service'   # why it can't run
+  sudo bin/fleet-sandbox exec m1 sh -c 'cd /root && fleetctl start web@4.service web@5.service'   # why the fifth can't run
 
 and, when you have seen enough: sudo make down
 EOF
