@@ -90,7 +90,7 @@ func (c *Cluster) applyUnit(ch *Change) {
 		c.setWants(n, n.compile())
 		c.touchBound(n)
 		c.touchClashing(n) // another of them may be the one to go now
-		c.todo.mark(n)
+		c.agenda.mark(n)
 	}
 	c.dropNode(n)
 }

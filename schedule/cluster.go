@@ -22,7 +22,7 @@ type Cluster struct {
 	byMeta   map[label]*loads // those of them that have a metadata value
 
 	deleted tombstones
-	todo    todo
+	agenda  agenda
 	absent  map[*machine]struct{} // not there, and not taken for lost yet
 
 	unitNames, machineIDs order
@@ -105,7 +105,7 @@ func (c *Cluster) reset() {
 		globals:  make(map[*node]struct{}),
 		byLoad:   &loads{},
 		byMeta:   make(map[label]*loads),
-		todo:     newTodo(),
+		agenda:   newAgenda(),
 		absent:   make(map[*machine]struct{}),
 	}
 }
@@ -157,7 +157,7 @@ func (c *Cluster) node(name string) *node {
 func (c *Cluster) dropNode(n *node) {
 	if n.unit == nil && len(n.slots) == 0 && len(n.follows) == 0 {
 		delete(c.units, n.name)
-		c.todo.forget(n)
+		c.agenda.forget(n)
 		c.unitNames.changed()
 	}
 }

@@ -20,7 +20,7 @@ func (p *planner) planBound(n *node) {
 		if _, ok := broken[x]; !ok {
 			continue
 		}
-		delete(p.todo.waiting, x)
+		delete(p.agenda.waiting, x)
 		if !x.inFlight() && !p.tidy(x) {
 			p.update(x, nil)
 		}

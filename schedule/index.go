@@ -33,7 +33,7 @@ func (c *Cluster) reindex(s *slot, was view) {
 	}
 	if s.node.global() && (now.order == Run) != (was.order == Run) {
 		for f := range s.node.follows {
-			c.todo.mark(f)
+			c.agenda.mark(f)
 		}
 	}
 }
@@ -43,16 +43,16 @@ func (c *Cluster) vacated(s *slot) {
 	c.touchClashing(s.node)
 	for g := range c.globals {
 		if clashes(g, s.node) {
-			c.todo.pair(g, s.machine)
+			c.agenda.pair(g, s.machine)
 		}
 	}
 }
 
 // touchClashing has those waiting units decided about that conflict with n.
 func (c *Cluster) touchClashing(n *node) {
-	for w := range c.todo.waiting {
+	for w := range c.agenda.waiting {
 		if clashes(w, n) {
-			c.todo.mark(w)
+			c.agenda.mark(w)
 		}
 	}
 }
@@ -63,9 +63,9 @@ func (c *Cluster) conflictsGone(n *node, old *wants) {
 	if len(old.avoids) == 0 {
 		return
 	}
-	for w := range c.todo.waiting {
+	for w := range c.agenda.waiting {
 		if old.avoidsUnit(w.name) {
-			c.todo.mark(w)
+			c.agenda.mark(w)
 		}
 	}
 	for g := range c.globals {
@@ -73,7 +73,7 @@ func (c *Cluster) conflictsGone(n *node, old *wants) {
 			continue
 		}
 		for _, s := range n.slots {
-			c.todo.pair(g, s.machine)
+			c.agenda.pair(g, s.machine)
 		}
 	}
 }

@@ -78,14 +78,14 @@ func (c *Cluster) rank(m *machine, old map[string]string) {
 // offer has those decided about whom the machine, as it is now, may help.
 func (c *Cluster) offer(m *machine) {
 	for g := range c.globals {
-		c.todo.pair(g, m)
+		c.agenda.pair(g, m)
 	}
 	if !m.facts.takes {
 		return
 	}
-	for n := range c.todo.waiting {
+	for n := range c.agenda.waiting {
 		if n.suits(m) {
-			c.todo.mark(n)
+			c.agenda.mark(n)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import "slices"
 // one alone.
 func (p *planner) planGroup(group []*node) {
 	for _, n := range group {
-		delete(p.todo.waiting, n)
+		delete(p.agenda.waiting, n)
 	}
 	if slices.ContainsFunc(group, (*node).inFlight) {
 		return // what comes back has it decided about again
@@ -29,7 +29,7 @@ func (p *planner) planGroup(group []*node) {
 	}
 	if waits {
 		for _, n := range group {
-			p.todo.wait(n)
+			p.agenda.wait(n)
 		}
 	}
 }

@@ -56,8 +56,8 @@ import (
 func (c *Cluster) Plan(now time.Time) []Decision {
 	c.LoseMachines(now)
 	p := &planner{Cluster: c}
-	for len(c.todo.nodes)+len(c.todo.pairs) > 0 {
-		for _, t := range c.todo.take() {
+	for len(c.agenda.nodes)+len(c.agenda.pairs) > 0 {
+		for _, t := range c.agenda.take() {
 			p.do(t)
 		}
 	}
@@ -84,7 +84,7 @@ func (c *Cluster) Retry(d Decision) {
 	}
 	for name := range d.Units {
 		if n := c.units[name]; n != nil && !n.global() {
-			c.todo.mark(n)
+			c.agenda.mark(n)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (p *planner) do(t task) {
 	if t.machine == nil {
 		n.dirty = false
 	}
-	delete(p.todo.waiting, n)
+	delete(p.agenda.waiting, n)
 	switch {
 	case !n.wanted():
 		p.retire(n, t.machine)

@@ -148,7 +148,7 @@ func (h *history) refusedPlan() {
 		h.rt.Fatalf("decided again without news: %s", again[0].Reason)
 	}
 	for _, n := range h.c.units {
-		h.c.todo.mark(n)
+		h.c.agenda.mark(n)
 	}
 	now := h.c.Plan(h.now)
 	for _, d := range now {
@@ -309,12 +309,12 @@ func TestExplainAgreesWithPlan(t *testing.T) {
 // markOnly leaves nothing to be decided about but the unit, so that no other
 // takes what fits it.
 func (h *history) markOnly(name string) {
-	for _, n := range h.c.todo.nodes {
+	for _, n := range h.c.agenda.nodes {
 		n.dirty = false
 	}
-	h.c.todo.nodes = nil
-	clear(h.c.todo.pairs)
-	h.c.todo.mark(h.c.units[name])
+	h.c.agenda.nodes = nil
+	clear(h.c.agenda.pairs)
+	h.c.agenda.mark(h.c.units[name])
 }
 
 // taken names the machine that decisions move a unit to.

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// todo is what the next Plan has to look at.
-type todo struct {
+// agenda is what the next Plan has to look at.
+type agenda struct {
 	nodes []*node // those with dirty set
 	pairs map[task]struct{}
 	// waiting units are not where they should be, and nothing can be done until
@@ -21,12 +21,12 @@ type task struct {
 	machine *machine
 }
 
-func newTodo() todo {
-	return todo{pairs: make(map[task]struct{}), waiting: make(map[*node]struct{})}
+func newAgenda() agenda {
+	return agenda{pairs: make(map[task]struct{}), waiting: make(map[*node]struct{})}
 }
 
 // mark has the unit decided about.
-func (t *todo) mark(n *node) {
+func (t *agenda) mark(n *node) {
 	if !n.dirty {
 		n.dirty = true
 		t.nodes = append(t.nodes, n)
@@ -34,18 +34,18 @@ func (t *todo) mark(n *node) {
 }
 
 // pair has the unit decided about on one machine.
-func (t *todo) pair(n *node, m *machine) { t.pairs[task{n, m}] = struct{}{} }
+func (t *agenda) pair(n *node, m *machine) { t.pairs[task{n, m}] = struct{}{} }
 
-func (t *todo) wait(n *node) { t.waiting[n] = struct{}{} }
+func (t *agenda) wait(n *node) { t.waiting[n] = struct{}{} }
 
-func (t *todo) forget(n *node) {
+func (t *agenda) forget(n *node) {
 	n.dirty = false
 	delete(t.waiting, n)
 }
 
 // take returns all there is to do, in an order that depends on nothing else,
 // and forgets it, save that a unit stays dirty until its turn.
-func (t *todo) take() []task {
+func (t *agenda) take() []task {
 	tasks := make([]task, 0, len(t.nodes)+len(t.pairs))
 	for _, n := range t.nodes {
 		tasks = append(tasks, task{node: n})
@@ -72,10 +72,10 @@ func (t task) machineID() string {
 // from everywhere or belongs everywhere is decided machine by machine.
 func (c *Cluster) touch(s *slot) {
 	if s.node.global() || !s.node.wanted() {
-		c.todo.pair(s.node, s.machine)
+		c.agenda.pair(s.node, s.machine)
 		return
 	}
-	c.todo.mark(s.node)
+	c.agenda.mark(s.node)
 }
 
 // touchSlots has everything decided about that is on the machine.
@@ -90,10 +90,10 @@ func (c *Cluster) touchSlots(m *machine) {
 func (c *Cluster) touchBound(n *node) {
 	for _, name := range n.wants.MachineOf {
 		if t := c.units[name]; !t.global() {
-			c.todo.mark(t)
+			c.agenda.mark(t)
 		}
 	}
 	for f := range n.follows {
-		c.todo.mark(f)
+		c.agenda.mark(f)
 	}
 }
