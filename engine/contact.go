@@ -31,17 +31,29 @@ func (c *contact) proven(now time.Time) time.Time {
 	return c.since.Add(c.ttl)
 }
 
-// ping asks the store often enough to notice every gap.
+// ping asks the store often enough to notice every gap, and says when it can't
+// tell who is there.
 func (e *Engine) ping(ctx context.Context) {
+	period, longest := e.TTL/10, e.TTL/4
+	broken := false
 	for {
 		sent := time.Now()
-		try, cancel := context.WithTimeout(ctx, e.TTL/4)
+		try, cancel := context.WithTimeout(ctx, longest)
 		err := e.Store.Ping(try)
 		cancel()
 		if err == nil {
 			e.post(ctx, func() { e.contact.answered(sent) })
 		}
-		if !wait(ctx, e.TTL/10) {
+		late := err != nil || time.Since(sent)+period > longest
+		if late != broken && ctx.Err() == nil {
+			broken = late
+			if broken {
+				e.Log.Warn("the store answers late or not at all: no machine counts as lost until it has answered in time for a whole TTL", "took", time.Since(sent), "err", err)
+			} else {
+				e.Log.Info("the store answers in time again")
+			}
+		}
+		if !wait(ctx, period) {
 			return
 		}
 	}

@@ -51,12 +51,14 @@ func TestMain(m *testing.M) {
 }
 
 // TestMachines tells what fleet promises on real machines, one story after the
-// other; the second part of them has the store outside of the machines.
+// other; in the second part the store is outside of the machines, and in the
+// last there is but one.
 func TestMachines(t *testing.T) {
 	ctx := untilDeadline(t)
 	bin := build(t, ctx)
 	t.Run("embedded store", func(t *testing.T) { testEmbedded(t, ctx, bin) })
 	t.Run("external store", func(t *testing.T) { testExternal(t, ctx, bin) })
+	t.Run("one host", func(t *testing.T) { testAlone(t, ctx, bin) })
 }
 
 func testEmbedded(t *testing.T, ctx context.Context, bin string) {
