@@ -53,7 +53,7 @@ root:
 demo: root deps build ## as root: three machines, and what happens when one dies
 	./examples/demo.sh
 
-down: root build ## as root: remove every machine that a demo or test has left
+down: root build ## as root: remove the machines of the demo
 	bin/fleet-sandbox down
 
 fuzz: ## run each fuzz test for FUZZTIME (10s)

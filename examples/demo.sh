@@ -90,9 +90,12 @@ cat <<EOF
 
 The cluster is still up. Three things to try:
 
-  sudo bin/fleet-sandbox start $victim                       # it comes back and starts nothing twice
-  sudo bin/fleet-sandbox exec m1 systemctl restart fleet   # the units don't notice
-  sudo bin/fleet-sandbox exec m1 sh -c 'cd /root && fleetctl start web@4.service web@5.service'   # why the fifth can't run
+  # It comes back and starts nothing twice; only the unit for every machine starts there again.
+  sudo bin/fleet-sandbox start $victim; sleep 5; sudo bin/fleet-sandbox exec m1 fleetctl list-units
+  # The units don't notice.
+  sudo bin/fleet-sandbox exec m1 systemctl restart fleet
+  # One machine is free; after 15 s it gives up on the fifth and has said why.
+  sudo bin/fleet-sandbox exec m1 sh -c 'cd /root && fleetctl start web@4.service web@5.service'
 
 and, when you have seen enough: sudo make down
 EOF
