@@ -143,7 +143,7 @@ func (w *world) snapshot() []schedule.Change {
 // place writes a placement over what is there; remove takes it away.
 func (w *world) place(p schedule.Placement, remove bool) {
 	w.t.Helper()
-	d := schedule.Decision{Units: map[string]int64{}, Writes: []schedule.Write{{Placement: p, Delete: remove}}}
+	d := schedule.Decision{Writes: []schedule.Write{{Placement: p, Delete: remove}}}
 	for _, c := range w.snapshot() {
 		if o := c.Placement; o != nil && o.Unit == p.Unit && o.MachineID == p.MachineID {
 			d.Writes[0].Revision = c.Revision

@@ -107,8 +107,8 @@ func (r *Registry) commit(ctx context.Context, term int64, batch []schedule.Deci
 }
 
 func (r *Registry) addDecision(t *Txn, d schedule.Decision) {
-	for name, rev := range d.Units {
-		t.If = append(t.If, Cond{Key: r.keys.unit(name), Rel: Equal, Value: rev})
+	for _, u := range d.Units {
+		t.If = append(t.If, Cond{Key: r.keys.unit(u.Name), Rel: Equal, Value: u.Revision})
 	}
 	for _, id := range d.Gone {
 		t.If = append(t.If, Cond{Key: r.keys.alive(id), Create: true, Rel: Equal, Value: 0})

@@ -62,7 +62,7 @@ func TestLayout(t *testing.T) {
 	}))
 	must(t, r.Lead(ctx, "engine of m1", 5*time.Second, func(ctx context.Context, term int64) error {
 		_, err := r.Apply(ctx, term, []schedule.Decision{{
-			Units: map[string]int64{"a.service": unitRevision(t, kv, "a.service")},
+			Units: []schedule.UnitAt{{Name: "a.service", Revision: unitRevision(t, kv, "a.service")}},
 			Writes: []schedule.Write{{Placement: schedule.Placement{
 				Unit: "a.service", MachineID: machine, Hash: "h", Target: unit.Launched, Order: schedule.Run, Generation: 7, Reason: "least loaded",
 			}}},
@@ -215,7 +215,7 @@ func TestApplyRefusesWhatIsStale(t *testing.T) {
 	}
 	place := func(name string, rev int64) schedule.Decision {
 		return schedule.Decision{
-			Units:  map[string]int64{name: rev},
+			Units:  []schedule.UnitAt{{Name: name, Revision: rev}},
 			Writes: []schedule.Write{{Placement: schedule.Placement{Unit: name, MachineID: "m1", Order: schedule.Run}}},
 		}
 	}

@@ -62,7 +62,7 @@ func (h *history) checkDecision(d Decision) {
 func (h *history) checkWrite(d Decision, w Write) {
 	p := w.Placement
 	was, had := h.placements()[key{placementKind, p.MachineID, p.Unit}]
-	if _, ok := d.Units[p.Unit]; !ok {
+	if !slices.ContainsFunc(d.Units, func(u UnitAt) bool { return u.Name == p.Unit }) {
 		h.rt.Fatalf("%s: doesn't depend on %s", d.Reason, p.Unit)
 	}
 	if !w.Delete && p.Reason == "" {
@@ -180,9 +180,9 @@ func (h *history) settledElsewhere(name, id string) bool {
 // boundUnfit reports whether another unit of the decision doesn't fit where it
 // is.
 func (h *history) boundUnfit(d Decision) bool {
-	for name := range d.Units {
+	for _, u := range d.Units {
 		for _, p := range h.placements() {
-			if p.Unit == name && p.Order != Release && h.live(p.MachineID) && h.unfit(name, p.MachineID) != "" {
+			if p.Unit == u.Name && p.Order != Release && h.live(p.MachineID) && h.unfit(u.Name, p.MachineID) != "" {
 				return true
 			}
 		}

@@ -14,6 +14,7 @@ import (
 type Cluster struct {
 	revision int64
 	hold     time.Time // no machine counts as lost before
+	policy   Policy
 
 	units    map[string]*node
 	machines map[string]*machine
@@ -91,15 +92,16 @@ type label struct{ key, value string }
 
 // NewCluster returns a model of nothing, to be fed a snapshot first.
 func NewCluster() *Cluster {
-	c := &Cluster{}
+	c := &Cluster{policy: DefaultPolicy()}
 	c.reset()
 	return c
 }
 
-// reset forgets everything but the hold, which is about time and not records.
+// reset forgets everything but the hold and the policy, which are no records.
 func (c *Cluster) reset() {
 	*c = Cluster{
 		hold:     c.hold,
+		policy:   c.policy,
 		units:    make(map[string]*node),
 		machines: make(map[string]*machine),
 		globals:  make(map[*node]struct{}),

@@ -82,8 +82,8 @@ func (c *Cluster) Retry(d Decision) {
 		c.touch(s)
 		c.dropSlot(s)
 	}
-	for name := range d.Units {
-		if n := c.units[name]; n != nil && !n.global() {
+	for _, u := range d.Units {
+		if n := c.units[u.Name]; n != nil && !n.global() {
 			c.agenda.mark(n)
 		}
 	}
@@ -121,9 +121,9 @@ func (p *planner) do(t task) {
 
 // decide adds a decision about units, and has everyone count with it.
 func (p *planner) decide(reason string, gone []string, writes []Write, units ...*node) {
-	d := Decision{Writes: writes, Units: make(map[string]int64, len(units)), Gone: gone, Reason: reason}
-	for _, n := range units {
-		d.Units[n.name] = n.revision
+	d := Decision{Writes: writes, Units: make([]UnitAt, len(units)), Gone: gone, Reason: reason}
+	for i, n := range units {
+		d.Units[i] = UnitAt{n.name, n.revision}
 	}
 	p.decisions = append(p.decisions, d)
 	for _, w := range writes {

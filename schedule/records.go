@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"errors"
+	"time"
 
 	"fleet/unit"
 )
@@ -18,7 +19,18 @@ type Machine struct {
 	Memory    int64             `json:"memory,omitempty"` // bytes
 	TTL       int               `json:"ttl,omitempty"`    // of its lease, seconds
 	Version   string            `json:"version,omitempty"`
+
+	// Found is metadata that fleetd found by itself. Its keys begin with
+	// FoundPrefix, which those of Metadata and of labels can't.
+	Found map[string]string `json:"found,omitempty"`
+	// What of CPUs and Memory is kept from units: thousandths of a CPU, bytes.
+	ReservedCPU    int64 `json:"reservedCPU,omitempty"`
+	ReservedMemory int64 `json:"reservedMemory,omitempty"`
 }
+
+// FoundPrefix begins the keys of the metadata that fleetd finds by itself, and
+// of no other.
+const FoundPrefix = "fleet."
 
 // Presence says that a machine is there: the record at alive/<id>, which
 // vanishes with the machine's lease.
@@ -64,6 +76,51 @@ type Placement struct {
 	Generation int64 `json:"generation"`
 	// Reason says, for people, why the placement is as it is.
 	Reason string `json:"reason,omitempty"`
+
+	// Memory (bytes) and CPU (thousandths) are what the unit reserves there, so
+	// that they count until it has stopped, whatever its file says by then.
+	Memory int64 `json:"memory,omitempty"`
+	CPU    int64 `json:"cpu,omitempty"`
+	// To, with a release, is the machine that the unit moves to: room is kept
+	// for it there.
+	To string `json:"to,omitempty"`
+	// For, with a release, is the unit with Replaces= that comes in its place.
+	For string `json:"for,omitempty"`
+	// Attempts is how many failed starts there are to be before the unit is
+	// tried elsewhere; 0 leaves a unit that failed to its Restart=.
+	Attempts int `json:"attempts,omitempty"`
+	// Trouble is what is remembered of a unit that was tried elsewhere.
+	Trouble *Trouble `json:"trouble,omitempty"`
+	// Finished says that a unit with RunOnce= has done its work: it is not to be
+	// started again.
+	Finished bool `json:"finished,omitempty"`
+}
+
+// Trouble is what is remembered of a unit that failed and was tried elsewhere,
+// until it succeeds, its file changes or the user starts it anew.
+type Trouble struct {
+	Moves    int       `json:"moves"`    // how often it was tried elsewhere
+	Machines []string  `json:"machines"` // where it failed, the latest last
+	Until    time.Time `json:"until"`    // not to be moved again before
+}
+
+// Done is that a unit with RunOnce= has finished successfully: the record at
+// done/<unit>, which outlives the machine.
+type Done struct {
+	Unit string `json:"unit"`
+	// Revision is that of the unit's record that was run: a later one, as of a
+	// new version or of a stop and start, is yet to run.
+	Revision  int64     `json:"revision"`
+	Hash      string    `json:"hash"`
+	MachineID string    `json:"machineID"` // where it ran
+	At        time.Time `json:"at"`
+}
+
+// Absence is since when a machine has been lost: the record at absent/<id>,
+// by which one that is gone for good is forgotten in time.
+type Absence struct {
+	MachineID string    `json:"machineID"`
+	Since     time.Time `json:"since"`
 }
 
 // Change is one record of the store that was written or deleted. Exactly one
@@ -79,6 +136,8 @@ type Change struct {
 	Label     *Label
 	Placement *Placement
 	State     *unit.State
+	Done      *Done
+	Absence   *Absence
 }
 
 // Update brings a reader of the store from one revision to a later one.

@@ -251,8 +251,8 @@ func (w *world) commitAll(ds []Decision) {
 
 // commit writes a decision, if everything that it was made from holds.
 func (w *world) commit(d Decision) bool {
-	for name, revision := range d.Units {
-		if w.records[key{kind: unitKind, unit: name}].Revision != revision {
+	for _, u := range d.Units {
+		if w.records[key{kind: unitKind, unit: u.Name}].Revision != u.Revision {
 			return false
 		}
 	}

@@ -52,12 +52,31 @@ func (f *File) Description() string { return f.Value("Unit", "Description") }
 // Requirements are the [X-Fleet] options of one unit, specifiers resolved. Units
 // may share the slices: they are not to be changed.
 type Requirements struct {
-	MachineID string
-	MachineOf []string   // unit names
-	Metadata  []Metadata // all must hold
-	Conflicts []string   // globs, as path.Match
-	Replaces  []string   // globs, as path.Match
-	Global    bool
+	MachineID  string
+	MachineOf  []string    // unit names
+	Metadata   []Metadata  // MachineMetadata of the form key=value: all must hold
+	Conditions []Condition // MachineMetadata of every other form: all must hold
+	Conflicts  []string    // globs, as path.Match
+	Replaces   []string    // globs, as path.Match
+	Global     bool
+
+	// Beyond fleet 1.0.
+	Memory         int64       // MemoryReservation, bytes
+	CPU            int64       // CPUReservation, thousandths of a CPU
+	Prefer         []Condition // each that holds makes a machine better
+	Avoid          []string    // globs, as path.Match: each unit that matches makes a machine worse
+	Spread         Spread
+	Priority       int  // pending units are placed highest first
+	Instances      *int // of a template: how many the engine keeps; nil: none of its business
+	MaxUnavailable int  // of a template's instances at once; 0 when it isn't said, which is 1
+	Reschedule     int  // tried elsewhere after so many failed starts; 0: never
+	RunOnce        bool // not run again once it has finished successfully
+}
+
+// Spread evens out a template's instances over the values of a metadata key.
+type Spread struct {
+	Key  string // "" when nothing is to be spread
+	Hard bool   // rather pending than uneven
 }
 
 // Metadata is met by a machine whose metadata has Key with one of Values.

@@ -29,18 +29,30 @@ func (t TargetState) rank() int {
 }
 
 // Unit is one systemd unit that the cluster knows. Its JSON form is both the
-// record at unit/<name>, where only Name, Hash and DesiredState are set, and
-// the Unit of the HTTP API, where all of them are.
+// record at unit/<name>, without the fields on the wire, and the Unit of the HTTP
+// API.
 type Unit struct {
 	Name         string      `json:"name"`
 	Hash         string      `json:"hash,omitempty"` // SHA-256 of the file's text, lower-case hex
 	DesiredState TargetState `json:"desiredState"`
+	// Managed says that the engine keeps this instance for its template's
+	// Instances=. What a user writes is the user's, and not managed.
+	Managed bool `json:"managed,omitempty"`
+	// Scaled overrides Instances= in a template's file, as fleetctl scale does.
+	Scaled *Scale `json:"scaled,omitempty"`
 
 	// On the wire only.
 	Options      []Option    `json:"options,omitempty"`
 	Text         string      `json:"text,omitempty"` // the file, byte for byte
 	CurrentState TargetState `json:"currentState,omitempty"`
 	MachineID    string      `json:"machineID,omitempty"`
+}
+
+// Scale is a number of instances that a user asked for in place of the file's.
+// It holds for as long as the file says what it said then.
+type Scale struct {
+	To   int `json:"to"`
+	From int `json:"from"` // what Instances= said
 }
 
 // State is what one machine reports of one unit. Its JSON form is both the
@@ -59,6 +71,9 @@ type State struct {
 	// Generation: a start job that ended well is "launched", whatever the unit
 	// did later. Inactive until the machine is done.
 	Reached TargetState `json:"reached,omitempty"`
+	// FailedStarts counts how often the unit failed to start there within the
+	// last ten minutes, at Generation. It is kept for units with Reschedule=.
+	FailedStarts int `json:"failedStarts,omitempty"`
 	// Released says that the order to release the unit at Generation has been
 	// carried out: it is stopped and its file is gone.
 	Released bool `json:"released,omitempty"`
