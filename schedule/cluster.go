@@ -18,6 +18,7 @@ type Cluster struct {
 
 	units    map[string]*node
 	machines map[string]*machine
+	families map[string]*family // by template
 	globals  map[*node]struct{}
 	byLoad   *loads           // the machines that take new units
 	byMeta   map[label]*loads // those of them that have a metadata value
@@ -33,7 +34,8 @@ type Cluster struct {
 // placement, a state or another unit's MachineOf names it.
 type node struct {
 	name     string
-	template string // app@.service for app@1.service, "" without an @
+	template string  // app@.service for app@1.service and itself, "" without an @
+	family   *family // the template's, nil for what is no instance
 	unit     *unit.Unit
 	revision int64
 	file     *unit.File
@@ -104,6 +106,7 @@ func (c *Cluster) reset() {
 		policy:   c.policy,
 		units:    make(map[string]*node),
 		machines: make(map[string]*machine),
+		families: make(map[string]*family),
 		globals:  make(map[*node]struct{}),
 		byLoad:   &loads{},
 		byMeta:   make(map[label]*loads),
@@ -150,6 +153,7 @@ func (c *Cluster) node(name string) *node {
 	if n == nil {
 		n = &node{name: name, template: templateOf(name), wants: nothing}
 		c.units[name] = n
+		c.join(n)
 		c.unitNames.changed()
 	}
 	return n
@@ -159,6 +163,7 @@ func (c *Cluster) node(name string) *node {
 func (c *Cluster) dropNode(n *node) {
 	if n.unit == nil && len(n.slots) == 0 && len(n.follows) == 0 {
 		delete(c.units, n.name)
+		c.part(n)
 		c.agenda.forget(n)
 		c.unitNames.changed()
 	}
