@@ -8,9 +8,13 @@ import (
 )
 
 // expand fills in the specifiers. In a glob what they stand for is text: the
-// backslash of an escaped name is no metacharacter.
+// backslash of an escaped name is no metacharacter. Amounts have none: they are
+// the same for all instances of a template.
 func (v fleetValue) expand(n Name) (string, error) {
-	if v.option != conflicts && v.option != replaces {
+	if v.option.isAmount() {
+		return v.text, nil
+	}
+	if !v.option.holdsGlobs() {
 		return expand(v.text, n, func(s string) string { return s })
 	}
 	return expand(keepEscapes(v.text), n, quoteGlob)
@@ -47,22 +51,44 @@ func (d *demands) addMachineOf(v fleetValue, name string) error {
 	return nil
 }
 
-func (d *demands) addMetadata(pair string) error {
-	key, value, ok := strings.Cut(pair, "=")
-	key, value = strings.Trim(key, whitespace), strings.Trim(value, whitespace)
+func (d *demands) addMetadata(expression string) error {
+	c, err := ParseCondition(expression)
 	switch {
-	case !ok, key == "", value == "":
-		return errors.New("must be key=value")
-	case !d.isNew(machineMetadata, key+"="+value):
+	case err != nil:
+		return err
+	case !d.isNew(machineMetadata, c.String()):
+		return nil
+	case c.Op != Equals:
+		d.Conditions = append(d.Conditions, c)
 		return nil
 	}
-	at, ok := d.keys[key]
+	at, ok := d.keys[c.Key]
 	if !ok {
 		at = len(d.Metadata)
-		d.keys[key] = at
-		d.Metadata = append(d.Metadata, Metadata{Key: key})
+		d.keys[c.Key] = at
+		d.Metadata = append(d.Metadata, Metadata{Key: c.Key})
 	}
-	d.Metadata[at].Values = append(d.Metadata[at].Values, value)
+	d.Metadata[at].Values = append(d.Metadata[at].Values, c.Value)
+	return nil
+}
+
+func (d *demands) addPrefer(expression string) error {
+	c, err := ParseCondition(expression)
+	if err == nil && d.isNew(prefer, c.String()) {
+		d.Prefer = append(d.Prefer, c)
+	}
+	return err
+}
+
+func (d *demands) addSpread(text string) error {
+	s, err := parseSpread(text)
+	switch {
+	case err != nil:
+		return err
+	case d.Spread.Key != "" && d.Spread != s:
+		return errors.New("the file has a Spread already, and instances are spread over the values of one key")
+	}
+	d.Spread = s
 	return nil
 }
 
@@ -96,52 +122,6 @@ func (d *demands) isNew(option fleetOption, text string) bool {
 func (d *demands) name(v fleetValue, name string) {
 	v.text = name
 	d.named = append(d.named, v)
-}
-
-// checkSelf tells all that is wrong, with what is wrong only for the unit
-// called n. A glob that matches the unit itself is not: instances that say
-// Conflicts=web@*.service spread that way.
-func (d *demands) checkSelf(n Name) error {
-	p := d.problems.clone() // d may be shared
-	for _, v := range d.named {
-		if v.text == n.Full {
-			p.add(v.line, "%s names %s itself", v.name, n.Full)
-		}
-	}
-	return p.err()
-}
-
-// checkCombinations refuses options that contradict each other.
-func (d *demands) checkCombinations() {
-	if d.Global {
-		for _, option := range []fleetOption{machineID, machineOf, replaces} {
-			if v, ok := d.first[option]; ok {
-				d.problems.add(v.line, "%s can't be combined with Global: a global unit runs on every machine that fits", v.name)
-			}
-		}
-	}
-	if v, ok := d.first[replaces]; ok && len(d.Conflicts) > 0 {
-		d.problems.add(v.line, "Replaces can't be combined with %s: the one moves other units away, the other avoids them", d.first[conflicts].name)
-	}
-	for _, v := range d.named {
-		if v.option != machineOf {
-			continue
-		}
-		d.checkFollowed(v, conflicts, d.Conflicts)
-		d.checkFollowed(v, replaces, d.Replaces)
-	}
-}
-
-// checkFollowed refuses a MachineOf whose unit the globs of option keep off the
-// machine.
-func (d *demands) checkFollowed(v fleetValue, option fleetOption, globs []string) {
-	for _, glob := range globs {
-		if Match(glob, v.text) {
-			d.problems.add(v.line, "%s=%s is matched by %s=%.60s: the unit can't both follow %s and keep off its machine",
-				v.name, v.text, d.first[option].name, glob, v.text)
-			return
-		}
-	}
 }
 
 // parseBool reads a boolean as systemd does.

@@ -1,6 +1,9 @@
 package unit
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // FleetSection is the section of a unit file that speaks to fleet. systemd
 // skips it, as it does every section that starts with X-.
@@ -16,12 +19,29 @@ const (
 	conflicts       fleetOption = "Conflicts"
 	replaces        fleetOption = "Replaces"
 	global          fleetOption = "Global"
-	bootID          fleetOption = "X-ConditionMachineBootID" // obsolete, known in order to be refused well
+
+	// Beyond fleet 1.0.
+	memoryReservation fleetOption = "MemoryReservation"
+	cpuReservation    fleetOption = "CPUReservation"
+	prefer            fleetOption = "Prefer"
+	avoid             fleetOption = "Avoid"
+	spread            fleetOption = "Spread"
+	priority          fleetOption = "Priority"
+	instances         fleetOption = "Instances"
+	maxUnavailable    fleetOption = "MaxUnavailable"
+	reschedule        fleetOption = "Reschedule"
+	runOnce           fleetOption = "RunOnce"
+
+	bootID fleetOption = "X-ConditionMachineBootID" // obsolete, known in order to be refused well
 )
 
 // fleetOptions lists the options that a user may write.
 func fleetOptions() []fleetOption {
-	return []fleetOption{machineID, machineOf, machineMetadata, conflicts, replaces, global}
+	return []fleetOption{
+		machineID, machineOf, machineMetadata, conflicts, replaces, global,
+		memoryReservation, cpuReservation, prefer, avoid, spread, priority,
+		instances, maxUnavailable, reschedule, runOnce,
+	}
 }
 
 // fleetOptionNamed knows the options by their present and their old names.
@@ -36,12 +56,24 @@ func fleetOptionNamed(name string) (fleetOption, bool) {
 	case "X-Conflicts":
 		return conflicts, true
 	}
-	switch o := fleetOption(name); o {
-	case machineID, machineOf, machineMetadata, conflicts, replaces, global, bootID:
-		return o, true
-	}
-	return "", false
+	o := fleetOption(name)
+	return o, o == bootID || slices.Contains(fleetOptions(), o)
 }
+
+// holdsGlobs reports whether the option's values are globs of unit names.
+func (o fleetOption) holdsGlobs() bool { return o == conflicts || o == replaces || o == avoid }
+
+// isAmount reports whether the option's value is made of numbers.
+func (o fleetOption) isAmount() bool {
+	switch o {
+	case memoryReservation, cpuReservation, priority, instances, maxUnavailable, reschedule:
+		return true
+	}
+	return false
+}
+
+// holdsExpressions reports whether the option's values are metadata expressions.
+func (o fleetOption) holdsExpressions() bool { return o == machineMetadata || o == prefer }
 
 // Limits of [X-Fleet], so that checking a file takes a time that no one
 // notices, whatever is in it.
@@ -71,13 +103,20 @@ type fleetSection struct {
 func compileFleet(options []Option, lines []int, unknown *problems) *fleetSection {
 	s := &fleetSection{values: assignments(options, lines, unknown)}
 	s.values = s.split(s.values)
-	for _, v := range s.values {
-		if strings.Contains(v.text, "%") {
-			return s
-		}
+	if !slices.ContainsFunc(s.values, fleetValue.hasSpecifier) {
+		s.fixed = s.demands(Name{})
 	}
-	s.fixed = s.demands(Name{})
 	return s
+}
+
+// hasSpecifier reports whether the value differs from unit to unit.
+func (v fleetValue) hasSpecifier() bool {
+	return strings.Contains(strings.ReplaceAll(v.text, "%%", ""), "%")
+}
+
+// common returns the section without the values that differ from unit to unit.
+func (s *fleetSection) common() *fleetSection {
+	return &fleetSection{values: slices.DeleteFunc(slices.Clone(s.values), fleetValue.hasSpecifier)}
 }
 
 // assignments returns what [X-Fleet] assigns, without what an empty assignment
@@ -117,8 +156,8 @@ func (s *fleetSection) split(lines []fleetValue) []fleetValue {
 	var values []fleetValue
 	for _, v := range lines {
 		words, why := splitQuoted(v.text)
-		if v.option == machineMetadata && pairsWithoutQuotes(v.text) {
-			why = `several pairs on a line must each be in double quotes, as in "a=b" "c=d"`
+		if v.option.holdsExpressions() && severalWithoutQuotes(v.text) {
+			why = `several expressions on a line must each be in double quotes, as in "a=b" "c=d"`
 		}
 		if why != "" {
 			s.problems.add(v.line, "%s=%.60s: %s", v.name, v.text, why)
@@ -134,11 +173,22 @@ func (s *fleetSection) split(lines []fleetValue) []fleetValue {
 	return values
 }
 
-// pairsWithoutQuotes reports whether a line looks like a=b c=d, which would be
-// the one pair of a and "b c=d".
-func pairsWithoutQuotes(s string) bool {
+// severalWithoutQuotes reports whether a line looks like a=b c=d, which would be
+// the one pair of a and "b c=d". The spaces of a = b and a= =b are no such sign.
+func severalWithoutQuotes(s string) bool {
 	words := strings.Fields(s)
-	return s[0] != '"' && len(words) > 1 && strings.Contains(words[0], "=") && strings.Contains(words[len(words)-1], "=")
+	if s[0] == '"' || len(words) < 2 {
+		return false
+	}
+	first, last := words[0], words[len(words)-1]
+	return looksLikeExpression(first) && looksLikeExpression(last)
+}
+
+// looksLikeExpression reports whether a word has an operator, and something
+// after it.
+func looksLikeExpression(word string) bool {
+	at := strings.LastIndexAny(word, "=<>")
+	return at > 0 && at < len(word)-1 || word[0] == '!' && len(word) > 1
 }
 
 // splitQuoted returns the values of a line: "several" "in double quotes", or

@@ -105,7 +105,9 @@ func TestParseRefuses(t *testing.T) {
 		{"unknown option, nearest", "[X-Fleet]\nMachineI=a\n",
 			"line 2: unknown option MachineI in [X-Fleet], did you mean MachineID?"},
 		{"unknown option, far", "[X-Fleet]\nColour=a\n",
-			"line 2: unknown option Colour in [X-Fleet]; the options are MachineID, MachineOf, MachineMetadata, Conflicts, Replaces, Global"},
+			"line 2: unknown option Colour in [X-Fleet]; the options are " +
+				"MachineID, MachineOf, MachineMetadata, Conflicts, Replaces, Global, MemoryReservation, CPUReservation, " +
+				"Prefer, Avoid, Spread, Priority, Instances, MaxUnavailable, Reschedule, RunOnce"},
 		{"several", "[X-Fleet]\nGlobl=1\n[Unit]\nA\n[X-Fleet]\nReplace=\n", `line 2: unknown option Globl in [X-Fleet], did you mean Global?
 line 4: "A" has no =, a line must be Name=value
 line 6: unknown option Replace in [X-Fleet], did you mean Replaces?`},

@@ -7,17 +7,14 @@ import (
 )
 
 // Requirements returns the [X-Fleet] options of the unit called name, or all
-// that is wrong with them. Of a template ask Check instead: its specifiers
-// have no meaning yet.
+// that is wrong with them. Of a template it returns what its instances have in
+// common: a value with a specifier in it is left out, though checked as that of
+// an instance would be.
 func (f *File) Requirements(name string) (Requirements, error) {
 	n, err := ParseName(name)
 	if err != nil {
 		return Requirements{}, err
 	}
-	return f.requirements(n)
-}
-
-func (f *File) requirements(n Name) (Requirements, error) {
 	section := f.fleet
 	if section == nil {
 		// The file was not made by Parse or FromOptions.
@@ -27,14 +24,29 @@ func (f *File) requirements(n Name) (Requirements, error) {
 			return Requirements{}, err
 		}
 	}
+	checked := n
+	if n.IsTemplate() {
+		checked = n.sample()
+	}
 	d := section.fixed
 	if d == nil {
-		d = section.demands(n)
+		d = section.demands(checked)
 	}
-	if err := d.checkSelf(n); err != nil {
+	if err := d.checkSelf(checked); err != nil {
 		return Requirements{}, err
 	}
+	if section.fixed == nil && n.IsTemplate() {
+		d = section.common().demands(n)
+	}
 	return d.Requirements, nil
+}
+
+// sample returns a made-up instance of the template n. It may be too long for
+// a name of its own, and no one would name it in a file.
+func (n Name) sample() Name {
+	n.Instance = "any\\x2dinstance"
+	n.Full = n.Prefix + "@" + n.Instance + n.Suffix
+	return n
 }
 
 // demands are Requirements in the making.
@@ -42,6 +54,7 @@ type demands struct {
 	Requirements
 	problems problems
 	named    []fleetValue        // the units named as such, in any option
+	typed    []fleetValue        // the first of each option that not every unit may have
 	seen     map[fleetValue]bool // to drop what is said twice
 	keys     map[string]int      // where a metadata key is in Metadata
 	first    map[fleetOption]fleetValue
@@ -75,7 +88,10 @@ func (d *demands) share() {
 		d.Metadata[i].Values = slices.Clip(m.Values)
 	}
 	d.Conflicts = slices.Clip(d.Conflicts)
+	d.Conditions = slices.Clip(d.Conditions)
 	d.Replaces = slices.Clip(d.Replaces)
+	d.Prefer = slices.Clip(d.Prefer)
+	d.Avoid = slices.Clip(d.Avoid)
 	d.seen, d.keys, d.first = nil, nil, nil
 }
 
@@ -96,6 +112,11 @@ func (d *demands) add(v fleetValue, n Name) error {
 	if _, ok := d.first[v.option]; !ok {
 		d.first[v.option] = v
 	}
+	return d.set(v, text)
+}
+
+// set takes the value of v, specifiers resolved, over into the requirements.
+func (d *demands) set(v fleetValue, text string) (err error) {
 	switch v.option {
 	case machineID:
 		return d.addMachineID(text)
@@ -107,8 +128,30 @@ func (d *demands) add(v fleetValue, n Name) error {
 		return d.addGlob(&d.Conflicts, v, text)
 	case replaces:
 		return d.addGlob(&d.Replaces, v, text)
+	case avoid:
+		return d.addGlob(&d.Avoid, v, text)
+	case prefer:
+		return d.addPrefer(text)
+	case spread:
+		return d.addSpread(text)
+	case instances:
+		var n int
+		n, err = wholeNumber(text, 0, maxInstances)
+		d.Instances = &n
+	case maxUnavailable:
+		d.MaxUnavailable, err = wholeNumber(text, 1, maxInstances)
+	case priority:
+		d.Priority, err = wholeNumber(text, -maxPriority, maxPriority)
+	case memoryReservation:
+		d.Memory, err = parseMemory(text)
+	case cpuReservation:
+		d.CPU, err = parseCPU(text)
+	case reschedule:
+		d.Reschedule, err = parseReschedule(text)
 	case global:
 		d.Global, err = parseBool(text)
+	case runOnce:
+		d.RunOnce, err = parseBool(text)
 	}
 	return err
 }
