@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"fleet/schedule"
+	"fleet/unit"
 )
 
 // inFlight is how many transactions of one Apply are under way at once.
@@ -17,8 +18,10 @@ var ErrTermOver = errors.New("this engine's term is over")
 
 // Apply writes decisions, each whole or not at all, and only under the term
 // and if everything that it was made from still holds. It returns those that
-// were refused, to be planned anew. After an error nothing is known about the
-// others: the caller gives up the term, so that a late write can only fail.
+// were refused, to be planned anew; one that no store could write, because it
+// is too large for a transaction or makes no sense, is among them, with an error
+// in the log. After an error nothing is known about the others: the caller gives
+// up the term, so that a late write can only fail.
 func (r *Registry) Apply(ctx context.Context, term int64, decisions []schedule.Decision) (refused []schedule.Decision, err error) {
 	var (
 		mu    sync.Mutex
@@ -42,12 +45,13 @@ func (r *Registry) Apply(ctx context.Context, term int64, decisions []schedule.D
 	return refused, err
 }
 
-// batches splits decisions into runs that each fit one transaction.
+// batches splits decisions into runs that each fit one transaction, as far as
+// single decisions do.
 func batches(decisions []schedule.Decision) [][]schedule.Decision {
 	var out [][]schedule.Decision
 	start, size := 0, 0
 	for i, d := range decisions {
-		n := max(conditions(d), len(d.Writes))
+		n := conditions(d)
 		if i > start && size+n > MaxOps-1 { // one for the term
 			out = append(out, decisions[start:i])
 			start, size = i, 0
@@ -60,7 +64,11 @@ func batches(decisions []schedule.Decision) [][]schedule.Decision {
 	return out
 }
 
-func conditions(d schedule.Decision) int { return len(d.Writes) + len(d.Units) + len(d.Gone) }
+// conditions is how many conditions a decision needs. Its operations, which
+// each have one, are never more.
+func conditions(d schedule.Decision) int {
+	return len(d.Writes) + len(d.Others) + len(d.Units) + len(d.Gone)
+}
 
 // applyBatch writes the batch in one transaction. When one stale decision
 // makes it fail, each is tried alone.
@@ -86,12 +94,12 @@ func (r *Registry) applyBatch(ctx context.Context, term int64, batch []schedule.
 }
 
 func (r *Registry) commit(ctx context.Context, term int64, batch []schedule.Decision) (bool, error) {
-	t := Txn{
-		If:   []Cond{r.holdsTerm(term)},
-		Else: []Op{{Get: r.keys.leader()}},
-	}
-	for _, d := range batch {
-		r.addDecision(&t, d)
+	t, err := r.decisionTxn(term, batch)
+	if err != nil {
+		if len(batch) == 1 {
+			r.log.Error("a decision that can't be written", "reason", batch[0].Reason, "err", err)
+		}
+		return false, nil
 	}
 	res, err := r.kv.Txn(ctx, t)
 	if err != nil {
@@ -106,20 +114,67 @@ func (r *Registry) commit(ctx context.Context, term int64, batch []schedule.Deci
 	return false, nil
 }
 
-func (r *Registry) addDecision(t *Txn, d schedule.Decision) {
+// decisionTxn is the transaction that writes the batch under the term, or why
+// there can't be one.
+func (r *Registry) decisionTxn(term int64, batch []schedule.Decision) (Txn, error) {
+	t := Txn{
+		If:   []Cond{r.holdsTerm(term)},
+		Else: []Op{{Get: r.keys.leader()}},
+	}
+	for _, d := range batch {
+		if err := r.addDecision(&t, d); err != nil {
+			return t, err
+		}
+	}
+	return t, checkTxn(t)
+}
+
+func (r *Registry) addDecision(t *Txn, d schedule.Decision) error {
 	for _, u := range d.Units {
 		t.If = append(t.If, Cond{Key: r.keys.unit(u.Name), Rel: Equal, Value: u.Revision})
 	}
 	for _, id := range d.Gone {
 		t.If = append(t.If, Cond{Key: r.keys.alive(id), Create: true, Rel: Equal, Value: 0})
 	}
-	for _, w := range d.Writes {
-		key := r.keys.place(w.Placement.MachineID, w.Placement.Unit)
-		t.If = append(t.If, Cond{Key: key, Rel: Equal, Value: w.Revision})
-		if w.Delete {
+	add := func(key string, revision int64, deleted bool, record any) {
+		t.If = append(t.If, Cond{Key: key, Rel: Equal, Value: revision})
+		if deleted {
 			t.Then = append(t.Then, Op{Delete: key})
 		} else {
-			t.Then = append(t.Then, Op{Put: key, Value: encode(w.Placement)})
+			t.Then = append(t.Then, Op{Put: key, Value: encode(record)})
 		}
 	}
+	for _, w := range d.Writes {
+		add(r.keys.place(w.Placement.MachineID, w.Placement.Unit), w.Revision, w.Delete, w.Placement)
+	}
+	for _, c := range d.Others {
+		key, record, err := r.keys.decided(c)
+		if err != nil {
+			return err
+		}
+		if err := refersToTemplate(c, d.Units); err != nil {
+			return err
+		}
+		add(key, c.Revision, c.Deleted, record)
+	}
+	return nil
+}
+
+// refersToTemplate makes sure that a unit which is kept for its template is
+// written only while the template is as it was planned from: it refers to the
+// template's file, which might be collected otherwise before it is written.
+func refersToTemplate(c schedule.Change, units []schedule.UnitAt) error {
+	if c.Unit == nil || c.Deleted || !c.Unit.Managed {
+		return nil
+	}
+	name, err := unit.ParseName(c.Unit.Name)
+	if err != nil {
+		return err
+	}
+	for _, u := range units {
+		if u.Name == name.Template() && u.Revision != 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s is to be written for its template, and whatever becomes of that", c.Unit.Name)
 }

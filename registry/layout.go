@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,6 +27,8 @@ const (
 	dirLabel   = "label/"
 	dirPlace   = "place/"  // place/<machine>/<unit>
 	dirState   = "state/"  // state/<machine>/<unit>, under the machine's lease
+	dirDone    = "done/"   // done/<unit>: a run-once unit has finished
+	dirAbsent  = "absent/" // absent/<machine>: since when it has been lost
 	dirReport  = "report/" // report/<machine>: rewritten by each report, under the machine's lease
 )
 
@@ -52,6 +55,8 @@ func (l layout) alive(id string) string      { return l.key(dirAlive, id) }
 func (l layout) label(id string) string      { return l.key(dirLabel, id) }
 func (l layout) place(m, name string) string { return l.key(dirPlace, m, "/", name) }
 func (l layout) state(m, name string) string { return l.key(dirState, m, "/", name) }
+func (l layout) done(name string) string     { return l.key(dirDone, name) }
+func (l layout) absent(id string) string     { return l.key(dirAbsent, id) }
 func (l layout) report(m string) string      { return l.key(dirReport, m) }
 func (l layout) placesOf(m string) string    { return l.key(dirPlace, m, "/") }
 func (l layout) statesOf(m string) string    { return l.key(dirState, m, "/") }
@@ -99,6 +104,12 @@ func (l layout) change(kc KeyChange) (c schedule.Change, ok bool, err error) {
 		m, name, _ := strings.Cut(below, "/")
 		c.State = &unit.State{MachineID: m, Name: name}
 		record = c.State
+	case cut(rest, dirDone, &name):
+		c.Done = &schedule.Done{Unit: name}
+		record = c.Done
+	case cut(rest, dirAbsent, &name):
+		c.Absence = &schedule.Absence{MachineID: name}
+		record = c.Absence
 	default:
 		return c, false, nil
 	}
@@ -109,6 +120,25 @@ func (l layout) change(kc KeyChange) (c schedule.Change, ok bool, err error) {
 		return c, false, fmt.Errorf("read %s: %w", kc.Key, err)
 	}
 	return c, true, nil
+}
+
+// decided returns the key and the record of a change that a decision brings
+// along with its placements. Presences and states are for their machine to
+// write, and placements have their own place in a decision.
+func (l layout) decided(c schedule.Change) (key string, record any, err error) {
+	switch {
+	case c.Unit != nil:
+		return l.unit(c.Unit.Name), c.Unit, nil
+	case c.Done != nil:
+		return l.done(c.Done.Unit), c.Done, nil
+	case c.Absence != nil:
+		return l.absent(c.Absence.MachineID), c.Absence, nil
+	case c.Machine != nil:
+		return l.machine(c.Machine.ID), c.Machine, nil
+	case c.Label != nil:
+		return l.label(c.Label.MachineID), c.Label, nil
+	}
+	return "", nil, errors.New("a decision may change records of units, done, absences, machines and labels, and no others")
 }
 
 func cut(s, prefix string, rest *string) bool {

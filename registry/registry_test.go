@@ -66,6 +66,10 @@ func TestLayout(t *testing.T) {
 			Writes: []schedule.Write{{Placement: schedule.Placement{
 				Unit: "a.service", MachineID: machine, Hash: "h", Target: unit.Launched, Order: schedule.Run, Generation: 7, Reason: "least loaded",
 			}}},
+			Others: []schedule.Change{
+				{Done: &schedule.Done{Unit: "a.service", Revision: 5, Hash: "h", MachineID: machine, At: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}},
+				{Absence: &schedule.Absence{MachineID: machine, Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}},
+			},
 		}})
 		must(t, err)
 		return compare(ctx, kv, "testdata/layout.golden")

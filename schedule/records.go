@@ -165,5 +165,8 @@ var ErrLeaseGone = errors.New("the machine's lease has ended")
 // ErrUnknownMachine: no machine of that ID has ever joined.
 var ErrUnknownMachine = errors.New("machine is not known")
 
+// ErrAlive: the machine is there, so that it can't be forgotten.
+var ErrAlive = errors.New("the machine is there")
+
 // ErrForgotten: the store holds no cluster although the caller has known one.
 var ErrForgotten = errors.New("the store is empty although this machine has known a cluster in it")
