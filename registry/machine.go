@@ -104,9 +104,40 @@ func leaseError(err error) error {
 	return err
 }
 
-// Placements calls fn with a snapshot of what concerns one machine, its
-// placements and the states that it has reported, and then with every change
-// of its placements, as Follow does for everything.
+// Forget removes everything that the store holds of a machine that is away for
+// good: its record, label, absence and placements, all at once, so that its
+// units are simply without a placement there. Errors: schedule.ErrAlive,
+// schedule.ErrUnknownMachine.
+func (r *Registry) Forget(ctx context.Context, id string) error {
+	alive, record, places := r.keys.alive(id), r.keys.machine(id), r.keys.placesOf(id)
+	res, err := r.kv.Txn(ctx, Txn{
+		If: []Cond{
+			{Key: alive, Create: true, Rel: Equal, Value: 0},
+			{Key: record, Create: true, Rel: Unequal, Value: 0},
+		},
+		Then: []Op{
+			{Delete: places, End: end(places)},
+			{Delete: r.keys.absent(id)},
+			{Delete: r.keys.label(id)},
+			{Delete: record},
+		},
+		Else: []Op{{Get: alive}},
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("forget machine %s: %w", id, err)
+	case res.Succeeded:
+		return nil
+	case len(res.Pairs[0]) > 0:
+		return fmt.Errorf("%w: %s", schedule.ErrAlive, id)
+	}
+	return fmt.Errorf("%w: %s", schedule.ErrUnknownMachine, id)
+}
+
+// Placements calls fn with a snapshot of what concerns one machine, its own
+// record where the store has one, its placements and the states that it has
+// reported, and then with every change of its placements, as Follow does for
+// everything.
 func (r *Registry) Placements(ctx context.Context, id string, fn func(schedule.Update) error) error {
 	places := r.keys.placesOf(id)
 	u, err := r.readPrefix(ctx, places, 0, func(Pair) {})
@@ -117,8 +148,15 @@ func (r *Registry) Placements(ctx context.Context, id string, fn func(schedule.U
 	if err != nil {
 		return err
 	}
-	from := u.Revision + 1
 	u.Changes = append(u.Changes, states.Changes...)
+	own, err := r.kv.Range(ctx, Range{Key: r.keys.machine(id), Revision: u.Revision})
+	if err != nil {
+		return fmt.Errorf("read machine %s: %w", id, err)
+	}
+	for _, p := range own.Pairs {
+		r.record(&u, KeyChange{Pair: p})
+	}
+	from := u.Revision + 1
 	if err := fn(u); err != nil {
 		return err
 	}

@@ -13,7 +13,8 @@ import (
 // target state, in one transaction; created tells which. Without a file only
 // the target state changes. expect, where it isn't nil, is the hash of the
 // file that the unit must have now, or empty if it must not exist. Writing
-// what is there already changes nothing.
+// what is there already changes nothing; an instance that the engine keeps for
+// its template is the user's own from the first change on.
 //
 // Errors: unit.ErrNotFound without a file and a unit, unit.ErrExists when
 // expect doesn't hold.
@@ -29,7 +30,7 @@ func (r *Registry) PutUnit(ctx context.Context, name string, file *unit.File, ta
 		case expect != nil && *expect != old.Hash:
 			return false, fmt.Errorf("%s: %w", name, unit.ErrExists)
 		}
-		next := unit.Unit{Name: name, Hash: old.Hash, DesiredState: target}
+		next := unit.Unit{Name: name, Hash: old.Hash, DesiredState: target, Scaled: old.Scaled}
 		if file != nil {
 			next.Hash = file.Hash
 		}
@@ -89,13 +90,39 @@ func (r *Registry) unit(ctx context.Context, name string) (unit.Unit, int64, err
 	return u, res.Pairs[0].ModRevision, nil
 }
 
-// DeleteUnit removes the unit's record. Its placements are not touched: the
-// engine has them released. Errors: unit.ErrNotFound.
+// SetScale has a template kept at s.To instances for as long as its file says
+// s.From, or with nil at what the file says. Errors: unit.ErrNotFound.
+func (r *Registry) SetScale(ctx context.Context, name string, s *unit.Scale) error {
+	for {
+		u, rev, err := r.unit(ctx, name)
+		if err != nil {
+			return err
+		}
+		if rev == 0 {
+			return fmt.Errorf("%s: %w", name, unit.ErrNotFound)
+		}
+		if u.Scaled == s || u.Scaled != nil && s != nil && *u.Scaled == *s {
+			return nil
+		}
+		u.Scaled = s
+		done, err := r.writeUnit(ctx, u, rev, nil)
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		if done {
+			return nil
+		}
+	}
+}
+
+// DeleteUnit removes the unit's record, and with it that the unit has finished.
+// Its placements are not touched: the engine has them released. Errors:
+// unit.ErrNotFound.
 func (r *Registry) DeleteUnit(ctx context.Context, name string) error {
 	key := r.keys.unit(name)
 	res, err := r.kv.Txn(ctx, Txn{
 		If:   []Cond{{Key: key, Create: true, Rel: Unequal, Value: 0}},
-		Then: []Op{{Delete: key}},
+		Then: []Op{{Delete: key}, {Delete: r.keys.done(name)}},
 	})
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", name, err)

@@ -1,0 +1,113 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"fleet/registry"
+	"fleet/schedule"
+	"fleet/unit"
+)
+
+// join makes a machine one of the cluster's, with a label, an absence and a
+// placement, and returns its lease.
+func join(t *testing.T, r *registry.Registry, id string) int64 {
+	t.Helper()
+	ctx := t.Context()
+	lease, err := r.Claim(ctx, id, []string{"n"}, 0, time.Minute)
+	must(t, err)
+	must(t, r.Report(ctx, lease, []schedule.Change{
+		{Machine: &schedule.Machine{ID: id}},
+		{State: &unit.State{Name: "a.service", MachineID: id}},
+	}))
+	must(t, r.EditLabels(ctx, []string{id}, func(l []schedule.Label) error {
+		l[0].Cordoned = true
+		return nil
+	}))
+	must(t, r.Present(ctx, lease, schedule.Presence{MachineID: id, Nonce: "n"}, []string{"n"}))
+	lead(t, r, func(ctx context.Context, term int64) {
+		refused, err := r.Apply(ctx, term, []schedule.Decision{{
+			Writes: []schedule.Write{{Placement: schedule.Placement{Unit: "a.service", MachineID: id}}},
+			Others: []schedule.Change{{Absence: &schedule.Absence{MachineID: id}}},
+		}})
+		if err != nil || len(refused) > 0 {
+			t.Fatalf("refused %d, %v", len(refused), err)
+		}
+	})
+	return lease
+}
+
+func TestForget(t *testing.T) {
+	r, ctx := open(registry.NewMemory()), t.Context()
+	lease := join(t, r, "m1")
+	join(t, r, "m10")
+	if err := r.Forget(ctx, "m1"); !errors.Is(err, schedule.ErrAlive) {
+		t.Errorf("a machine that is there: %v, want ErrAlive", err)
+	}
+	if n := len(stored(t, r)); n != 8 {
+		t.Errorf("%d records are left of 8", n)
+	}
+	must(t, r.End(ctx, lease))
+	must(t, r.Forget(ctx, "m1"))
+	want := map[string]any{
+		"machine m10": schedule.Machine{ID: "m10"}, "label m10": schedule.Label{MachineID: "m10", Cordoned: true},
+		"absent m10": schedule.Absence{MachineID: "m10"}, "place m10 a.service": schedule.Placement{Unit: "a.service", MachineID: "m10"},
+	}
+	if diff := cmp.Diff(want, stored(t, r)); diff != "" {
+		t.Errorf("left (-want +got)\n%s", diff)
+	}
+	for _, id := range []string{"m1", "never-seen"} {
+		if err := r.Forget(ctx, id); !errors.Is(err, schedule.ErrUnknownMachine) {
+			t.Errorf("%s: %v, want ErrUnknownMachine", id, err)
+		}
+	}
+}
+
+var errEnough = errors.New("enough")
+
+// firstUpdate is what an agent is told first.
+func firstUpdate(t *testing.T, r *registry.Registry, id string) schedule.Update {
+	t.Helper()
+	var first schedule.Update
+	err := r.Placements(t.Context(), id, func(u schedule.Update) error {
+		first = u
+		return errEnough
+	})
+	if !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	return first
+}
+
+// TestAnAgentIsToldOfItsOwnRecord: whether the cluster still knows the machine
+// comes with its placements and as of the same revision.
+func TestAnAgentIsToldOfItsOwnRecord(t *testing.T) {
+	r, ctx := open(registry.NewMemory()), t.Context()
+	lease := join(t, r, "m1")
+	u := firstUpdate(t, r, "m1")
+	counts := func(u schedule.Update) (machines, placements, states int) {
+		for _, c := range u.Changes {
+			switch {
+			case c.Machine != nil && c.Machine.ID == "m1":
+				machines++
+			case c.Placement != nil:
+				placements++
+			case c.State != nil:
+				states++
+			}
+		}
+		return
+	}
+	if m, p, s := counts(u); m != 1 || p != 1 || s != 1 || len(u.Changes) != 3 {
+		t.Errorf("%d machines, %d placements, %d states of %d changes, want one each", m, p, s, len(u.Changes))
+	}
+	must(t, r.End(ctx, lease))
+	must(t, r.Forget(ctx, "m1"))
+	if u := firstUpdate(t, r, "m1"); len(u.Changes) != 0 || !u.Snapshot || u.Revision == 0 {
+		t.Errorf("a forgotten machine is told %+v", u)
+	}
+}
