@@ -8,14 +8,17 @@ import (
 	"strings"
 )
 
+// MaxInstances is the largest number of instances that a template can have the
+// engine keep.
+const MaxInstances = 10_000
+
 // Limits of what a unit may ask for: wide enough for any cluster, and narrow
-// enough that a slip of the hand is noticed and sums don't overflow.
+// enough that a slip of the hand is noticed and that sums stay in range.
 const (
-	maxMemory    = 1 << 60   // 1 EiB
-	maxCPUs      = 100_000   //
-	maxPriority  = 1_000_000 // either way
-	maxInstances = 10_000    // of one template
-	maxAttempts  = 100       // failed starts within ten minutes
+	maxMemory   = 1 << 60   // bytes: 1 EiB
+	maxCPUs     = 100_000   // whole ones
+	maxPriority = 1_000_000 // above and below 0
+	maxAttempts = 100       // to start within ten minutes
 )
 
 // wholeNumber reads a number within limits.
@@ -44,18 +47,18 @@ func parseMemory(s string) (int64, error) {
 // meantSize says how fleet writes the size that others write 512MB, 512MiB,
 // 512Mi or 512m.
 func meantSize(s string) string {
-	digits := strings.TrimRight(s, "kmgtpeKMGTPEibB ")
-	suffix := strings.ToUpper(strings.Trim(s[len(digits):], " "))
-	if suffix == "" || !isDecimal(digits) {
+	meant := strings.TrimRight(s, "kmgtpeKMGTPEibB ")
+	suffix := strings.ToUpper(strings.Trim(s[len(meant):], " "))
+	if suffix == "" || !isDecimal(meant) {
 		return ""
 	}
 	if suffix != "B" {
-		digits += suffix[:1]
+		meant += suffix[:1]
 	}
-	if n, ok := number(digits); !ok || n <= 0 || n > maxMemory {
+	if n, ok := number(meant); !ok || n <= 0 || n > maxMemory {
 		return ""
 	}
-	return ", did you mean " + digits + "?"
+	return ", did you mean " + meant + "?"
 }
 
 // parseCPU reads a number of CPUs into thousandths.
@@ -102,13 +105,13 @@ func parseReschedule(s string) (int, error) {
 
 // parseSpread reads KEY or KEY hard.
 func parseSpread(s string) (Spread, error) {
-	key, hard := strings.CutSuffix(s, " hard")
-	key = strings.Trim(key, whitespace)
+	words := strings.Fields(s)
+	hard := len(words) == 2 && words[1] == "hard"
 	switch {
-	case key == "", strings.ContainsAny(key, whitespace):
+	case len(words) != 1 && !hard:
 		return Spread{}, errors.New("must be a metadata key, which hard may follow, such as az or az hard")
-	case strings.ContainsAny(key, operatorBytes):
+	case strings.ContainsAny(words[0], operatorBytes):
 		return Spread{}, errors.New("must be a metadata key alone, such as az: it is the values of the key that instances are spread over")
 	}
-	return Spread{key, hard}, nil
+	return Spread{words[0], hard}, nil
 }

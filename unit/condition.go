@@ -62,7 +62,7 @@ func keyAlone(op Operator, key string) (Condition, error) {
 	case key == "":
 		return Condition{}, errors.New("a metadata key is missing, as in region=eu or !spot")
 	case op == Absent && strings.ContainsAny(key, operatorBytes):
-		return Condition{}, errors.New("a ! stands before a key alone, such as !spot: for another value than the given one write region!=eu")
+		return Condition{}, errors.New("a ! stands before a key alone, such as !spot: for every other value write region!=eu")
 	case strings.Contains(key, "~"):
 		return Condition{}, unknownOperator(Condition{Key: key, Op: "~"})
 	}
@@ -78,15 +78,19 @@ func (c Condition) check() error {
 	default:
 		return unknownOperator(c)
 	}
+	example := "region=eu"
+	if c.Op != Equals && c.Op != Differs {
+		example = "cpus" + string(c.Op) + "16"
+	}
 	switch {
 	case c.Key == "":
-		return fmt.Errorf("no metadata key stands before the %s, as in region%seu", c.Op, c.Op)
+		return fmt.Errorf("no metadata key stands before the %s, as in %s", c.Op, example)
 	case c.Value == "":
 		return fmt.Errorf("no value follows the %s: for any value at all write %s, for none !%s", c.Op, c.Key, c.Key)
 	case c.Op == Equals: // a key may be whatever it could be in fleet 1.0
 		return nil
 	case c.Op != Differs && !isComparable(c.Value):
-		return fmt.Errorf("%.40q is no number: %s compares with one such as 16, 1.5 or 16G, or with a version such as 20.10.0", c.Value, c.Op)
+		return fmt.Errorf("%.40q is no number: %s compares with one such as 16, 1.5 or 16G, or with a version such as 20.10.0%s", c.Value, c.Op, meantSize(c.Value))
 	}
 	return c.checkKey()
 }

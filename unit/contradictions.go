@@ -1,24 +1,67 @@
 package unit
 
-// checkSelf tells all that is wrong, with what is wrong only for the unit
-// called n. A glob that matches the unit itself is not: instances that say
-// Conflicts=web@*.service spread that way.
-func (d *demands) checkSelf(n Name) error {
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// checkName tells all that is wrong, with what is wrong only for the unit
+// called n; of a template what is wrong for its instances. A glob that matches
+// the unit itself is not: instances that say Conflicts=web@*.service spread
+// that way.
+func (d *demands) checkName(n Name) error {
 	p := d.problems.clone() // d may be shared
+	self := n.Full
+	if n.IsTemplate() {
+		self = n.sample().Full
+		d.checkKept(n, &p)
+	}
 	for _, v := range d.named {
-		if v.text == n.Full {
-			p.add(v.line, "%s names %s itself", v.name, n.Full)
+		if v.text == self {
+			p.add(v.line, "%s names %s itself", v.name, self)
 		}
 	}
 	for _, v := range d.typed {
 		switch {
 		case v.option == runOnce && n.Suffix != ".service":
-			p.add(v.line, "RunOnce is for services: a %s doesn't finish by itself, put RunOnce into the .service that it starts", n.Type())
+			p.add(v.line, "RunOnce is for services, and %s is a %s: put it into the service that does the work", n.Full, n.Type())
 		case v.option != runOnce && !n.hasAt():
-			p.add(v.line, "%s is for templates and their instances, as %s@%s would be one, and %s is neither", v.name, n.Prefix, n.Suffix, n.Full)
+			p.add(v.line, "%s is for templates such as app@.service and their instances, and %s is neither", v.name, n.Full)
 		}
 	}
 	return p.err()
+}
+
+// checkKept refuses what would keep one of the instances that Instances asks
+// for from being placed.
+func (d *demands) checkKept(template Name, p *problems) {
+	if d.Instances == nil || *d.Instances == 0 {
+		return
+	}
+	said := d.typed[slices.IndexFunc(d.typed, func(v fleetValue) bool { return v.option == instances })]
+	last, err := template.WithInstance(strconv.Itoa(*d.Instances))
+	if err != nil {
+		p.add(said.line, "%s=%d: %v", said.name, *d.Instances, err)
+	}
+	for _, v := range d.named {
+		if n, err := ParseName(v.text); err == nil && n.InstanceOf(template) && isNumberUpTo(n.Instance, *d.Instances) {
+			p.add(v.line, "%s names %s, which with %s=%d has this file itself", v.name, n.Full, said.name, *d.Instances)
+		}
+	}
+	if first, _ := template.WithInstance("1"); last.Full != first.Full {
+		for _, glob := range d.Replaces {
+			if Match(glob, first.Full) && Match(glob, last.Full) {
+				p.add(said.line, "%s=%d can't be combined with Replaces=%.60s: the instances would replace each other", said.name, *d.Instances, glob)
+			}
+		}
+	}
+}
+
+// isNumberUpTo reports whether s is the name of one of n instances.
+func isNumberUpTo(s string, n int) bool {
+	i, err := strconv.Atoi(s)
+	return err == nil && 1 <= i && i <= n && strconv.Itoa(i) == s
 }
 
 // checkCombinations refuses options that contradict each other.
@@ -27,10 +70,10 @@ func (d *demands) checkCombinations() {
 		d.checkAgainst("Global", withGlobal())
 	}
 	if d.MachineID != "" {
-		d.checkAgainst(d.first[machineID].name, withMachineID())
+		d.checkAgainst(d.from[machineID].name, withMachineID())
 	}
-	if v, ok := d.first[replaces]; ok && len(d.Conflicts) > 0 {
-		d.problems.add(v.line, "Replaces can't be combined with %s: the one moves other units away, the other avoids them", d.first[conflicts].name)
+	if v, ok := d.from[replaces]; ok && len(d.Conflicts) > 0 {
+		d.problems.add(v.line, "Replaces can't be combined with %s: the one moves other units away, the other avoids them", d.from[conflicts].name)
 	}
 	for _, v := range d.named {
 		if v.option != machineOf {
@@ -38,7 +81,11 @@ func (d *demands) checkCombinations() {
 		}
 		d.checkFollowed(v, conflicts, d.Conflicts)
 		d.checkFollowed(v, replaces, d.Replaces)
+		if slices.ContainsFunc(d.named, func(o fleetValue) bool { return o.option == avoid && o.text == v.text }) {
+			d.problems.add(v.line, "%s=%s is named by Avoid too: the unit can't both follow %s and avoid it", v.name, v.text, v.text)
+		}
 	}
+	d.checkConditions()
 	for _, option := range []fleetOption{spread, instances, maxUnavailable, runOnce} {
 		if v, ok := d.said(option); ok {
 			d.typed = append(d.typed, v)
@@ -46,10 +93,9 @@ func (d *demands) checkCombinations() {
 	}
 }
 
-// said returns where an option is first said. RunOnce=false is as good as
-// nothing.
+// said returns where an option is said. RunOnce=false is as good as nothing.
 func (d *demands) said(option fleetOption) (fleetValue, bool) {
-	v, ok := d.first[option]
+	v, ok := d.from[option]
 	return v, ok && (option != runOnce || d.RunOnce)
 }
 
@@ -97,8 +143,32 @@ func (d *demands) checkFollowed(v fleetValue, option fleetOption, globs []string
 	for _, glob := range globs {
 		if Match(glob, v.text) {
 			d.problems.add(v.line, "%s=%s is matched by %s=%.60s: the unit can't both follow %s and keep off its machine",
-				v.name, v.text, d.first[option].name, glob, v.text)
+				v.name, v.text, d.from[option].name, glob, v.text)
 			return
+		}
+	}
+}
+
+// checkConditions refuses what no metadata can meet as a whole.
+func (d *demands) checkConditions() {
+	present := make(map[string]Condition) // by key, what only a machine that has it meets
+	for _, m := range d.Metadata {
+		present[m.Key] = Condition{m.Key, Equals, strings.Join(m.Values, "|")}
+	}
+	for _, c := range d.Conditions {
+		if _, ok := present[c.Key]; !ok && c.Op != Absent && c.Op != Differs {
+			present[c.Key] = c
+		}
+	}
+	for i, c := range d.Conditions {
+		v := d.conditioned[i]
+		if other, ok := present[c.Key]; ok && c.Op == Absent {
+			d.problems.add(v.line, "%s=%.60s contradicts %.60s: a machine has the key %.60s or it hasn't", v.name, c, other, c.Key)
+			continue
+		}
+		at, ok := d.keys[c.Key]
+		if ok && !slices.ContainsFunc(d.Metadata[at].Values, func(s string) bool { return c.Holds(map[string]string{c.Key: s}) }) {
+			d.problems.add(v.line, "%s=%.60s contradicts %.60s: no machine meets both", v.name, c, present[c.Key])
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (d *demands) addMachineOf(v fleetValue, name string) error {
 	return nil
 }
 
-func (d *demands) addMetadata(expression string) error {
+func (d *demands) addMetadata(v fleetValue, expression string) error {
 	c, err := ParseCondition(expression)
 	switch {
 	case err != nil:
@@ -60,6 +60,7 @@ func (d *demands) addMetadata(expression string) error {
 		return nil
 	case c.Op != Equals:
 		d.Conditions = append(d.Conditions, c)
+		d.conditioned = append(d.conditioned, v)
 		return nil
 	}
 	at, ok := d.keys[c.Key]

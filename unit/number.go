@@ -33,59 +33,73 @@ func isDecimal(s string) bool {
 	return isDigits(whole) && (!dot || isDigits(fraction))
 }
 
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+const digits = "0123456789"
 
-// version returns the dotted numbers that s begins with: 20.10.24 of
-// 20.10.24+dfsg1.
-func version(s string) []string {
-	end := len(s) - len(strings.TrimLeft(s, "0123456789."))
-	var parts []string
-	for _, part := range strings.Split(s[:end], ".") {
-		if part == "" {
-			break
-		}
-		parts = append(parts, part)
-	}
-	return parts
-}
+func isDigits(s string) bool { return s != "" && strings.Trim(s, digits) == "" }
 
-// isVersion reports whether s is compared as a version: it begins with at least
-// three dotted numbers. With fewer it is a decimal number.
-func isVersion(s string) bool { return len(version(s)) >= 3 }
-
+// isComparable reports whether s can be what another value is compared with.
 func isComparable(s string) bool {
 	_, ok := number(s)
 	return ok || isVersion(s)
 }
 
 // compare tells whether a is less (-1), as much (0) or more (1) than b: as
-// versions, part by part, where either is one, else as numbers. It is not ok
-// where they can't be compared.
+// versions where either is one, else as numbers. It is not ok where they can't
+// be compared.
 func compare(a, b string) (order int, ok bool) {
 	if isVersion(a) || isVersion(b) {
-		return compareVersions(version(a), version(b))
+		return compareVersions(a, b), canBeVersion(a) && canBeVersion(b)
 	}
 	x, okX := number(a)
 	y, okY := number(b)
 	return cmp.Compare(x, y), okX && okY
 }
 
-func compareVersions(a, b []string) (order int, ok bool) {
-	for i := range max(len(a), len(b)) {
-		order = cmp.Or(order, compareDigits(part(a, i), part(b, i)))
+// isVersion reports whether s is to be compared as a version: it begins with
+// three dotted numbers at least. With fewer it is a decimal number.
+func isVersion(s string) bool {
+	for range 3 {
+		var part string
+		if part, s = versionPart(s); part == "" {
+			return false
+		}
 	}
-	return order, len(a) > 0 && len(b) > 0
+	return true
 }
 
-// part returns a version's part i: 20.10 is as good as 20.10.0.
-func part(version []string, i int) string {
-	if i < len(version) {
-		return version[i]
-	}
-	return "0"
+// canBeVersion reports whether s can be compared with a version: 20 and 20.10
+// can, the size 20G can't.
+func canBeVersion(s string) bool {
+	part, _ := versionPart(s)
+	_, isNumber := number(s)
+	return part != "" && !(isNumber && strings.IndexByte(sizeSuffixes, s[len(s)-1]) >= 0)
 }
 
-// compareDigits compares whole numbers of any length.
+// compareVersions compares the dotted numbers that a and b begin with, part by
+// part; parts that one of them lacks are 0.
+func compareVersions(a, b string) (order int) {
+	for order == 0 && (a != "" || b != "") {
+		var x, y string
+		x, a = versionPart(a)
+		y, b = versionPart(b)
+		order = compareDigits(x, y)
+	}
+	return order
+}
+
+// versionPart returns the first of the dotted numbers that s begins with, and
+// what follows its dot: 20 and 10.24+dfsg1 of 20.10.24+dfsg1. The last one has
+// nothing that follows it.
+func versionPart(s string) (part, rest string) {
+	tail := strings.TrimLeft(s, digits)
+	part = s[:len(s)-len(tail)]
+	if rest, dot := strings.CutPrefix(tail, "."); dot && part != "" {
+		return part, rest
+	}
+	return part, ""
+}
+
+// compareDigits compares whole numbers of any length; none is 0.
 func compareDigits(a, b string) int {
 	a, b = strings.TrimLeft(a, "0"), strings.TrimLeft(b, "0")
 	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))

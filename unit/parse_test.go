@@ -74,6 +74,9 @@ func TestParse(t *testing.T) {
 	}
 }
 
+const theOptions = "the options are MachineID, MachineOf, MachineMetadata, Conflicts, Replaces, Global, MemoryReservation, " +
+	"CPUReservation, Prefer, Avoid, Spread, Priority, Instances, MaxUnavailable, Reschedule, RunOnce"
+
 func TestParseRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", "", "the file is empty"},
@@ -105,9 +108,23 @@ func TestParseRefuses(t *testing.T) {
 		{"unknown option, nearest", "[X-Fleet]\nMachineI=a\n",
 			"line 2: unknown option MachineI in [X-Fleet], did you mean MachineID?"},
 		{"unknown option, far", "[X-Fleet]\nColour=a\n",
-			"line 2: unknown option Colour in [X-Fleet]; the options are " +
-				"MachineID, MachineOf, MachineMetadata, Conflicts, Replaces, Global, MemoryReservation, CPUReservation, " +
-				"Prefer, Avoid, Spread, Priority, Instances, MaxUnavailable, Reschedule, RunOnce"},
+			"line 2: unknown option Colour in [X-Fleet]; " + theOptions},
+		{"unknown option, part of one", "[X-Fleet]\nMemory=1G\nCPU=1\nmetadata=a\nMax=1\nRun=1\n",
+			"line 2: unknown option Memory in [X-Fleet], did you mean MemoryReservation?\n" +
+				"line 3: unknown option CPU in [X-Fleet], did you mean CPUReservation?\n" +
+				"line 4: unknown option metadata in [X-Fleet], did you mean MachineMetadata?\n" +
+				"line 5: unknown option Max in [X-Fleet], did you mean MaxUnavailable?\n" +
+				"line 6: unknown option Run in [X-Fleet], did you mean RunOnce?"},
+		{"unknown option, a part of several", "[X-Fleet]\nion=1\n", "line 2: unknown option ion in [X-Fleet]; " + theOptions},
+		{"unknown option, misspelt", "[X-Fleet]\nPreferred=a\nReshedule=on-failure:3\nPriorty=1\n",
+			"line 2: unknown option Preferred in [X-Fleet], did you mean Prefer?\n" +
+				"line 3: unknown option Reshedule in [X-Fleet], did you mean Reschedule?\n" +
+				"line 4: unknown option Priorty in [X-Fleet], did you mean Priority?"},
+		{"unknown option, as others say", "[X-Fleet]\nReplicas=3\nAffinity=a\nAntiAffinity=b\n",
+			"line 2: unknown option Replicas in [X-Fleet], did you mean Instances?\n" +
+				"line 3: unknown option Affinity in [X-Fleet], did you mean Prefer?\n" +
+				"line 4: unknown option AntiAffinity in [X-Fleet], did you mean Conflicts?"},
+		{"unknown option, of systemd", "[X-Fleet]\nRestart=always\n", "line 2: unknown option Restart in [X-Fleet]; " + theOptions},
 		{"several", "[X-Fleet]\nGlobl=1\n[Unit]\nA\n[X-Fleet]\nReplace=\n", `line 2: unknown option Globl in [X-Fleet], did you mean Global?
 line 4: "A" has no =, a line must be Name=value
 line 6: unknown option Replace in [X-Fleet], did you mean Replaces?`},

@@ -24,15 +24,15 @@ func (f *File) Requirements(name string) (Requirements, error) {
 			return Requirements{}, err
 		}
 	}
-	checked := n
-	if n.IsTemplate() {
-		checked = n.sample()
-	}
 	d := section.fixed
-	if d == nil {
-		d = section.demands(checked)
+	switch {
+	case d != nil:
+	case n.IsTemplate():
+		d = section.demands(n.sample())
+	default:
+		d = section.demands(n)
 	}
-	if err := d.checkSelf(checked); err != nil {
+	if err := d.checkName(n); err != nil {
 		return Requirements{}, err
 	}
 	if section.fixed == nil && n.IsTemplate() {
@@ -53,11 +53,14 @@ func (n Name) sample() Name {
 type demands struct {
 	Requirements
 	problems problems
-	named    []fleetValue        // the units named as such, in any option
-	typed    []fleetValue        // the first of each option that not every unit may have
-	seen     map[fleetValue]bool // to drop what is said twice
-	keys     map[string]int      // where a metadata key is in Metadata
-	first    map[fleetOption]fleetValue
+	named    []fleetValue // the units named as such, in any option
+	typed    []fleetValue // the options that not every unit may have
+
+	// For the making only.
+	seen        map[fleetValue]bool        // to drop what is said twice
+	keys        map[string]int             // where a metadata key is in Metadata
+	conditioned []fleetValue               // where Conditions are from
+	from        map[fleetOption]fleetValue // where an option is said first, or the amount that counts
 }
 
 // demands resolves the values for the unit called n, and checks all that
@@ -67,7 +70,7 @@ func (s *fleetSection) demands(n Name) *demands {
 		problems: s.problems.clone(),
 		seen:     make(map[fleetValue]bool),
 		keys:     make(map[string]int),
-		first:    make(map[fleetOption]fleetValue),
+		from:     make(map[fleetOption]fleetValue),
 	}
 	for _, v := range s.values {
 		if err := d.add(v, n); err != nil {
@@ -92,7 +95,7 @@ func (d *demands) share() {
 	d.Replaces = slices.Clip(d.Replaces)
 	d.Prefer = slices.Clip(d.Prefer)
 	d.Avoid = slices.Clip(d.Avoid)
-	d.seen, d.keys, d.first = nil, nil, nil
+	d.seen, d.keys, d.conditioned, d.from = nil, nil, nil, nil
 }
 
 func (d *demands) add(v fleetValue, n Name) error {
@@ -109,8 +112,8 @@ func (d *demands) add(v fleetValue, n Name) error {
 	if text == "" {
 		return errors.New("the value is empty")
 	}
-	if _, ok := d.first[v.option]; !ok {
-		d.first[v.option] = v
+	if _, ok := d.from[v.option]; !ok || v.option.isAmount() {
+		d.from[v.option] = v
 	}
 	return d.set(v, text)
 }
@@ -123,7 +126,7 @@ func (d *demands) set(v fleetValue, text string) (err error) {
 	case machineOf:
 		return d.addMachineOf(v, text)
 	case machineMetadata:
-		return d.addMetadata(text)
+		return d.addMetadata(v, text)
 	case conflicts:
 		return d.addGlob(&d.Conflicts, v, text)
 	case replaces:
@@ -136,10 +139,10 @@ func (d *demands) set(v fleetValue, text string) (err error) {
 		return d.addSpread(text)
 	case instances:
 		var n int
-		n, err = wholeNumber(text, 0, maxInstances)
+		n, err = wholeNumber(text, 0, MaxInstances)
 		d.Instances = &n
 	case maxUnavailable:
-		d.MaxUnavailable, err = wholeNumber(text, 1, maxInstances)
+		d.MaxUnavailable, err = wholeNumber(text, 1, MaxInstances)
 	case priority:
 		d.Priority, err = wholeNumber(text, -maxPriority, maxPriority)
 	case memoryReservation:

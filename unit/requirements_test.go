@@ -57,6 +57,32 @@ func TestRequirements(t *testing.T) {
 			{Key: "owner", Values: []string{"us = them"}},
 			{Key: "place", Values: []string{"New York"}},
 		}}},
+		{"spaces around operators", "a.service", []string{"MachineMetadata=a = b", "MachineMetadata=c= =d e=f", "MachineMetadata=place=a b!"}, R{
+			Metadata: []unit.Metadata{{Key: "a", Values: []string{"b"}}, {Key: "c", Values: []string{"=d e=f"}}, {Key: "place", Values: []string{"a b!"}}},
+		}},
+		{"conditions that agree", "a.service", []string{
+			`MachineMetadata="cpus=2" "cpus=8"`, "MachineMetadata=cpus>=8", "MachineMetadata=!spot", "MachineMetadata=spot!=yes", "MachineMetadata=cpus",
+		}, R{
+			Metadata:   []unit.Metadata{{Key: "cpus", Values: []string{"2", "8"}}},
+			Conditions: []unit.Condition{{"cpus", unit.AtLeast, "8"}, {Key: "spot", Op: unit.Absent}, {"spot", unit.Differs, "yes"}, {Key: "cpus"}},
+		}},
+		{"least", "a@.service", []string{"MemoryReservation=0.1", "CPUReservation=0.001", "MaxUnavailable=1", "Priority=-1000000", "Reschedule=on-failure:1"},
+			R{Memory: 1, CPU: 1, MaxUnavailable: 1, Priority: -1_000_000, Reschedule: 1}},
+		{"most", "a@.service", []string{
+			"MemoryReservation=1E", "CPUReservation=100000", "MaxUnavailable=10000", "Instances=10000", "Priority=1000000", "Reschedule=on-failure:100",
+		}, R{Memory: 1 << 60, CPU: 100_000_000, MaxUnavailable: 10_000, Instances: new(10_000), Priority: 1_000_000, Reschedule: 100}},
+		{"last amount counts", "a@.service", []string{
+			"Instances=1", "Instances=2", "Priority=1", "Priority=2", "RunOnce=1", "RunOnce=0", "Reschedule=on-failure:1", "Reschedule=",
+		}, R{Instances: new(2), Priority: 2}},
+		{"spread as before", "a@.service", []string{"Spread=az  hard", "Spread=az hard"}, R{Spread: unit.Spread{Key: "az", Hard: true}}},
+		{"spread anew", "a@.service", []string{"Spread=az", "Spread=", "Spread=rack"}, R{Spread: unit.Spread{Key: "rack"}}},
+		{"wishes", "a.service", []string{"Prefer=a=b c", "Prefer=a = b c", `Prefer="!d" "e<3"`, `Avoid="b*" "c.service"`, "Avoid=b*"}, R{
+			Prefer: []unit.Condition{{"a", unit.Equals, "b c"}, {Key: "d", Op: unit.Absent}, {"e", unit.LessThan, "3"}},
+			Avoid:  []string{"b*", "c.service"},
+		}},
+		{"escapes in Avoid", `a\x2db.service`, []string{`Avoid=%p-x*`, `Avoid=c\x2dd@*`}, R{Avoid: []string{`a\\x2db-x*`, `c\\x2dd@*`}}},
+		{"an instance has its template's file", "a@7.service", []string{"Instances=3", "MaxUnavailable=2", "RunOnce=1"},
+			R{Instances: new(3), MaxUnavailable: 2, RunOnce: true}},
 		{"reset by the other name", "a.service", []string{"X-Conflicts=[", "MachineOf=b.service", "Conflicts=", "X-Conflicts=c"},
 			R{MachineOf: []string{"b.service"}, Conflicts: []string{"c"}}},
 		{"other sections", "a.service", []string{"Global=1", "[Unit]", "Conflicts=b.service"}, R{Global: true}},
@@ -177,8 +203,8 @@ func TestRequirementsRefuses(t *testing.T) {
 			"line 2: MachineMetadata=a=5%: a % stands alone at the end, write %% for a percent sign"},
 		{"specifier that can't be", `a@\q.service`, []string{`MachineMetadata=a=%I`}, `line 2: MachineMetadata=a=%I: can't unescape "\\q"`},
 		{"global on a machine", "a.service", []string{"MachineID=1", "Global=1"},
-			"line 2: MachineID can't be combined with Global: a global unit runs on every machine that fits"},
-		{"global that replaces", "a.service", []string{"Global=1", "Replaces=b.service"}, "line 3: Replaces can't be combined with Global"},
+			"line 2: MachineID can't be combined with Global: a global unit runs on every machine that fits, leave out one of the two"},
+		{"global that replaces", "a.service", []string{"Global=1", "Replaces=b.service"}, "line 3: Replaces can't be combined with Global: a global unit runs on every machine that fits, beside whatever is there"},
 		{"replaces and conflicts", "a.service", []string{"X-Conflicts=c", "Replaces=b"},
 			"line 3: Replaces can't be combined with X-Conflicts: the one moves other units away, the other avoids them"},
 		{"follows what it avoids", "a.service", []string{"MachineOf=b@1.service", "Conflicts=c", "Conflicts=b@*"},
@@ -189,6 +215,95 @@ func TestRequirementsRefuses(t *testing.T) {
 		{"avoids itself by a specifier", `a\x2db.service`, []string{"Conflicts=%n"}, `line 2: Conflicts names a\x2db.service itself`},
 		{"replaces itself", "a@1.service", []string{"Replaces=%p@1.service"}, "line 2: Replaces names a@1.service itself"},
 		{"follows itself", "a.service", []string{"MachineOf=a.service"}, "line 2: MachineOf names a.service itself"},
+		{"expression", "a.service", []string{"MachineMetadata=cpus=>16"}, "line 2: MachineMetadata=cpus=>16: => is no operator, did you mean cpus>=16?"},
+		{"wish", "a.service", []string{"Prefer=cpus>=many"}, `line 2: Prefer=cpus>=many: "many" is no number: >= compares with`},
+		{"wishes without quotes", "a.service", []string{"Prefer=!spot cpus>=3"},
+			`line 2: Prefer=!spot cpus>=3: several expressions on a line must each be in double quotes, as in "a=b" "c=d"`},
+		{"key that is there and isn't", "a.service", []string{"MachineMetadata=!gpu", "MachineMetadata=gpu=a", "MachineMetadata=gpu=b"},
+			"line 2: MachineMetadata=!gpu contradicts gpu=a|b: a machine has the key gpu or it hasn't"},
+		{"key that isn't there and is", "a.service", []string{"MachineMetadata=cpus>=3", `X-ConditionMachineMetadata="disk" "!cpus"`},
+			"line 3: X-ConditionMachineMetadata=!cpus contradicts cpus>=3: a machine has the key cpus or it hasn't"},
+		{"value that isn't", "a.service", []string{"MachineMetadata=region=eu", "MachineMetadata=region!=eu"},
+			"line 3: MachineMetadata=region!=eu contradicts region=eu: no machine meets both"},
+		{"values out of range", "a.service", []string{`MachineMetadata="cpus=2" "cpus=4"`, "MachineMetadata=cpus>=8"},
+			"line 3: MachineMetadata=cpus>=8 contradicts cpus=2|4: no machine meets both"},
+		{"memory", "a.service", []string{"MemoryReservation=lots"},
+			"line 2: MemoryReservation=lots: must be a size such as 512M or 1.5G, with K, M, G, T, P or E for powers of 1024"},
+		{"memory in MB", "a.service", []string{"MemoryReservation=512MB"}, "powers of 1024, did you mean 512M?"},
+		{"memory in Mi", "a.service", []string{"MemoryReservation=1.5 Gi"}, "powers of 1024, did you mean 1.5G?"},
+		{"memory in m", "a.service", []string{"MemoryReservation=512m"}, "powers of 1024, did you mean 512M?"},
+		{"memory in bytes", "a.service", []string{"MemoryReservation=1024B"}, "powers of 1024, did you mean 1024?"},
+		{"share of memory", "a.service", []string{"MemoryReservation=50%"}, "line 2: MemoryReservation=50%: must be a size such as 512M"},
+		{"memory by a specifier", "a@1.service", []string{"MemoryReservation=%iG"}, "line 2: MemoryReservation=%iG: must be a size such as 512M"},
+		{"less than no memory", "a.service", []string{"MemoryReservation=-1G"},
+			"line 2: MemoryReservation=-1G: must be more than 0: leave the option out to reserve nothing"},
+		{"no memory", "a.service", []string{"MemoryReservation=0"}, "line 2: MemoryReservation=0: must be more than 0: leave the option out to reserve nothing"},
+		{"too much memory", "a.service", []string{"MemoryReservation=1.1E"}, "line 2: MemoryReservation=1.1E: no machine has more than 1E of memory"},
+		{"absurd memory", "a.service", []string{"MemoryReservation=" + strings.Repeat("9", 400)}, "must be a size such as 512M"},
+		{"CPUs", "a.service", []string{"CPUReservation=two"}, "line 2: CPUReservation=two: must be a number of CPUs such as 2, 1.5 or 0.25"},
+		{"thousandths of a CPU", "a.service", []string{"CPUReservation=1500m"}, "such as 2, 1.5 or 0.25, did you mean 1.5?"},
+		{"thousands of CPUs", "a.service", []string{"CPUReservation=2K"}, "line 2: CPUReservation=2K: must be a number of CPUs such as 2, 1.5 or 0.25"},
+		{"share of a CPU", "a.service", []string{"CPUReservation=150%"}, "line 2: CPUReservation=150%: must be a number of CPUs such as 2, 1.5 or 0.25"},
+		{"less than no CPU", "a.service", []string{"CPUReservation=-0.5"}, "line 2: CPUReservation=-0.5: must be more than 0"},
+		{"no CPU", "a.service", []string{"CPUReservation=0.0"}, "line 2: CPUReservation=0.0: must be more than 0"},
+		{"too fine", "a.service", []string{"CPUReservation=0.0005"}, "line 2: CPUReservation=0.0005: CPUs are counted in steps of 0.001"},
+		{"too many CPUs", "a.service", []string{"CPUReservation=100001"}, "line 2: CPUReservation=100001: no machine has more than 100000 CPUs"},
+		{"priority", "a.service", []string{"Priority=high"}, "line 2: Priority=high: must be a whole number from -1000000 to 1000000"},
+		{"absurd priority", "a.service", []string{"Priority=99999999999999999999"}, "must be a whole number from -1000000 to 1000000"},
+		{"half a priority", "a.service", []string{"Priority=1.5"}, "must be a whole number from -1000000 to 1000000"},
+		{"fewer than no instances", "a@.service", []string{"Instances=-1"}, "line 2: Instances=-1: must be a whole number from 0 to 10000"},
+		{"too many instances", "a@.service", []string{"Instances=10001"}, "line 2: Instances=10001: must be a whole number from 0 to 10000"},
+		{"instances by a specifier", "a@1.service", []string{"Instances=%i"}, "line 2: Instances=%i: must be a whole number from 0 to 10000"},
+		{"all available", "a@.service", []string{"MaxUnavailable=0"}, "line 2: MaxUnavailable=0: must be a whole number from 1 to 10000"},
+		{"some unavailable", "a@.service", []string{"MaxUnavailable=25%"}, "line 2: MaxUnavailable=25%: must be a whole number from 1 to 10000"},
+		{"instances of none", "a.service", []string{"Instances=3"},
+			"line 2: Instances is for templates such as app@.service and their instances, and a.service is neither"},
+		{"no instances of none", "a.service", []string{"Instances=0"}, "line 2: Instances is for templates"},
+		{"unavailable of none", "a.service", []string{"MaxUnavailable=3"},
+			"line 2: MaxUnavailable is for templates such as app@.service and their instances, and a.service is neither"},
+		{"spread of none", "a.service", []string{"[Service]", "[X-Fleet]", "Spread=az"},
+			"line 4: Spread is for templates such as app@.service and their instances, and a.service is neither"},
+		{"spread twice", "a@.service", []string{"Spread=az", "Spread=rack"},
+			"line 3: Spread=rack: the file has a Spread already, and instances are spread over the values of one key"},
+		{"spread, both ways", "a@.service", []string{"Spread=az", "Spread=az hard"}, "line 3: Spread=az hard: the file has a Spread already"},
+		{"spread, two quoted", "a@.service", []string{`Spread="az" "rack"`}, "line 2: Spread=rack: the file has a Spread already"},
+		{"spread over two", "a@.service", []string{"Spread=az rack"},
+			"line 2: Spread=az rack: must be a metadata key, which hard may follow, such as az or az hard"},
+		{"spread softly", "a@.service", []string{"Spread=az soft"}, "which hard may follow"},
+		{"spread harder", "a@.service", []string{"Spread=az hard hard"}, "which hard may follow"},
+		{"spread over a value", "a@.service", []string{"Spread=az=a"},
+			"line 2: Spread=az=a: must be a metadata key alone, such as az: it is the values of the key that instances are spread over"},
+		{"reschedule", "a.service", []string{"Reschedule=always"},
+			"line 2: Reschedule=always: must be on-failure:N, such as on-failure:3 to try the unit elsewhere after 3 failed starts"},
+		{"reschedule, no number", "a.service", []string{"Reschedule=on-failure"}, "line 2: Reschedule=on-failure: must be on-failure:N"},
+		{"reschedule at once", "a.service", []string{"Reschedule=on-failure:0"},
+			"line 2: Reschedule=on-failure:0: what follows on-failure: must be a whole number from 1 to 100"},
+		{"reschedule never", "a.service", []string{"Reschedule=on-failure:101"}, "what follows on-failure: must be a whole number from 1 to 100"},
+		{"run once, perhaps", "a.service", []string{"RunOnce=once"}, "line 2: RunOnce=once: must be true or false"},
+		{"run a timer once", "a.timer", []string{"RunOnce=true"},
+			"line 2: RunOnce is for services, and a.timer is a timer: put it into the service that does the work"},
+		{"shuns itself", "a.service", []string{"Avoid=a.service"}, "line 2: Avoid names a.service itself"},
+		{"shuns no glob", "a.service", []string{"Avoid=a["}, "line 2: Avoid=a[: not a glob"},
+		{"follows what it shuns", "a.service", []string{"Avoid=b.service", "MachineOf=b.service"},
+			"line 3: MachineOf=b.service is named by Avoid too: the unit can't both follow b.service and avoid it"},
+		{"global of instances", "a@.service", []string{"Global=1", "Instances=3"},
+			"line 3: Instances can't be combined with Global: a global unit runs on every machine that fits, once on each"},
+		{"global of some", "a@.service", []string{"Global=1", "MaxUnavailable=3"},
+			"line 3: MaxUnavailable can't be combined with Global: a global unit runs on every machine that fits, and has no instances to take turns"},
+		{"global spread", "a@.service", []string{"Spread=az", "Global=1"},
+			"line 2: Spread can't be combined with Global: a global unit runs on every machine that fits, once on each"},
+		{"global with a preference", "a.service", []string{"Global=1", "Prefer=ssd"},
+			"line 3: Prefer can't be combined with Global: a global unit runs on every machine that fits: say which fit with MachineMetadata"},
+		{"global that shuns", "a.service", []string{"Global=1", "Avoid=b.service"},
+			"line 3: Avoid can't be combined with Global: a global unit runs on every machine that fits: keep it off others with Conflicts"},
+		{"global elsewhere", "a.service", []string{"Global=1", "Reschedule=on-failure:3"},
+			"line 3: Reschedule can't be combined with Global: a global unit runs on every machine that fits, so there is no other to try it on"},
+		{"global once", "a.service", []string{"Global=1", "RunOnce=1"},
+			"line 3: RunOnce can't be combined with Global: a global unit runs on every machine that fits, and one that has finished has finished for the whole cluster"},
+		{"one machine, elsewhere", "a.service", []string{"X-ConditionMachineID=1", "Reschedule=on-failure:3"},
+			"line 3: Reschedule can't be combined with X-ConditionMachineID: there is no other machine to try the unit on"},
+		{"one machine, spread", "a@.service", []string{"MachineID=1", "Spread=az"},
+			"line 3: Spread can't be combined with MachineID: on the one machine there is nothing to spread over"},
 		{"long value", "a.service", []string{"Conflicts=" + strings.Repeat("a", 2000)}, "2000 bytes are too many, the limit is 512"},
 		{"many values", "a.service", []string{strings.Repeat("Conflicts=a\n", 1001)}, "line 1002: [X-Fleet] has more than 1000 values"},
 		{"many values on a line", "a.service", []string{"Conflicts=" + strings.Repeat(`"a" `, 1001)}, "line 2: [X-Fleet] has more than 1000 values"},
@@ -230,19 +345,32 @@ func TestErrorsFromOptionsNameNoLine(t *testing.T) {
 
 // A unit that appends to what it got must not change what others get.
 func TestRequirementsAreShared(t *testing.T) {
-	f := fleetFile(t, "Conflicts=b*", "Conflicts=c*", "Conflicts=d*", "MachineMetadata=a=1", "MachineMetadata=a=2", "MachineMetadata=a=3")
+	var lines []string
+	for _, format := range []string{
+		"MachineOf=%d.service", "Conflicts=b%d*", "Avoid=b%d*", "Prefer=k%d", "MachineMetadata=b%d!=1", "MachineMetadata=c%d=1", "MachineMetadata=a=%d",
+	} {
+		lines = append(lines, numbered(format, 3)...)
+	}
+	f := fleetFile(t, append(lines, "Instances=3")...)
 	first, err := f.Requirements("a@1.service")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = append(first.Conflicts, "e*")
-	_ = append(first.Metadata[0].Values, "4")
-	second, _ := f.Requirements("a@2.service")
-	if _ = append(second.Conflicts, "f*"); &first.Conflicts[0] != &second.Conflicts[0] {
-		t.Error("two units have copies of the same globs")
+	second, err := f.Requirements("a@2.service")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if cap(first.Conflicts) != 3 || cap(first.Metadata[0].Values) != 3 {
-		t.Error("an append to one unit's globs or values would be seen by another")
+	if &first.Conflicts[0] != &second.Conflicts[0] || first.Instances != second.Instances {
+		t.Error("two units have copies of the same")
+	}
+	for name, spare := range map[string]int{
+		"MachineOf": cap(first.MachineOf) - len(first.MachineOf), "Metadata": cap(first.Metadata) - len(first.Metadata),
+		"Values": cap(first.Metadata[3].Values) - len(first.Metadata[3].Values), "Conditions": cap(first.Conditions) - len(first.Conditions),
+		"Conflicts": cap(first.Conflicts) - len(first.Conflicts), "Prefer": cap(first.Prefer) - len(first.Prefer), "Avoid": cap(first.Avoid) - len(first.Avoid),
+	} {
+		if spare != 0 {
+			t.Errorf("an append to one unit's %s would be seen by another", name)
+		}
 	}
 }
 
@@ -274,6 +402,22 @@ func TestCheck(t *testing.T) {
 		{"a@.service", []string{"MachineOf=a@.service"}, "is a template"},
 		{"a@.service", []string{"MachineMetadata=a=%z"}, `unknown specifier "%z"`},
 		{"a@.service", []string{"Conflicts=["}, "not a glob"},
+		{"a@.service", []string{"Instances=3", "Conflicts=%p@*.service"}, ""},
+		{"a@.service", []string{"Instances=3", "MachineOf=a@4.service"}, ""},
+		{"a@.service", []string{"Instances=0", "MachineOf=a@1.service", "Replaces=b.service"}, ""},
+		{"a@.service", []string{"Instances=3", "MachineOf=a@3.service"}, "line 3: MachineOf names a@3.service, which with Instances=3 has this file itself"},
+		{"a@.service", []string{"Conflicts=%p@2.service", "Instances=3"}, "line 2: Conflicts names a@2.service, which with Instances=3 has this file itself"},
+		{"a@.service", []string{"Instances=3", "MachineOf=a@03.service"}, ""},
+		{"a@.service", []string{"Instances=2", "Replaces=%p@*.service"},
+			"line 2: Instances=2 can't be combined with Replaces=a@*.service: the instances would replace each other"},
+		{"a@.service", []string{"Instances=1", "Replaces=%p@*.service"}, ""},
+		{strings.Repeat("a", 244) + "@.service", []string{"Instances=99"}, ""},
+		{strings.Repeat("a", 244) + "@.service", []string{"Instances=5", "Instances=100"},
+			"line 3: Instances=100: unit name \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"... is 256 bytes long, the limit is 255"},
+		{"a@.timer", []string{"Instances=3", "Reschedule=on-failure:3"}, ""},
+		{"a@.timer", []string{"RunOnce=yes"}, "line 2: RunOnce is for services, and a@.timer is a timer"},
+		{"a.timer", []string{"RunOnce=no"}, ""},
+		{"a.service", []string{"Global=1", "RunOnce=no", "Priority=1", "MemoryReservation=1", "CPUReservation=0.001"}, ""},
 	} {
 		err := unit.Check(tt.name, fleetFile(t, tt.lines...))
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {

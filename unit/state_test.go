@@ -49,7 +49,9 @@ func TestActive(t *testing.T) {
 // file that changes breaks them.
 func TestJSON(t *testing.T) {
 	for name, v := range map[string]any{
-		"unit-record": unit.Unit{Name: "web@1.service", Hash: "0123abcd", DesiredState: unit.Launched},
+		"unit-record":  unit.Unit{Name: "web@1.service", Hash: "0123abcd", DesiredState: unit.Launched},
+		"unit-managed": unit.Unit{Name: "web@1.service", Hash: "0123abcd", DesiredState: unit.Launched, Managed: true},
+		"unit-scaled":  unit.Unit{Name: "web@.service", Hash: "0123abcd", DesiredState: unit.Launched, Scaled: &unit.Scale{To: 5, From: 3}},
 		"unit-wire": unit.Unit{
 			Name: "web@1.service", Hash: "0123abcd", DesiredState: unit.Launched,
 			Options:      opts("Service", "ExecStart", "/bin/true"),
@@ -60,7 +62,7 @@ func TestJSON(t *testing.T) {
 			LoadState: "loaded", ActiveState: "active", SubState: "running"},
 		"state-most": unit.State{Name: "web@1.service", Hash: "0123abcd", MachineID: "113f16a7",
 			LoadState: "loaded", ActiveState: "failed", SubState: "failed",
-			Generation: 7, Reached: unit.Loaded, Released: true, Failure: "it broke", Orphaned: true},
+			Generation: 7, Reached: unit.Loaded, FailedStarts: 3, Released: true, Failure: "it broke", Orphaned: true},
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, v) })
 	}

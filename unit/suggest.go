@@ -8,10 +8,34 @@ func suggestion(name string) string {
 	for _, o := range fleetOptions() {
 		names = append(names, string(o))
 	}
-	if best := Closest(name, names); best != "" {
+	if best := meantOption(name, names); best != "" {
 		return ", did you mean " + best + "?"
 	}
 	return "; the options are " + strings.Join(names, ", ")
+}
+
+// meantOption returns the one of names that was most likely meant: what others
+// call it, the only one that has the name in it, or the closest.
+func meantOption(name string, names []string) string {
+	lower := strings.ToLower(name)
+	switch lower {
+	case "replicas", "count", "scale":
+		return string(instances)
+	case "affinity":
+		return string(prefer)
+	case "antiaffinity":
+		return string(conflicts)
+	}
+	var within []string
+	for _, n := range names {
+		if strings.Contains(strings.ToLower(n), lower) {
+			within = append(within, n)
+		}
+	}
+	if len(name) >= 3 && len(within) == 1 {
+		return within[0]
+	}
+	return Closest(name, names)
 }
 
 // Closest returns the one of names that was most likely meant by name, whatever
