@@ -85,6 +85,15 @@ func (c *Cluster) touchSlots(m *machine) {
 	}
 }
 
+// touchBooked has those decided about that room is kept for on the machine.
+func (c *Cluster) touchBooked(m *machine) {
+	for _, s := range m.slots {
+		if s.booked() {
+			c.touch(s)
+		}
+	}
+}
+
 // touchBound has those decided about that are bound to n by MachineOf, either
 // way.
 func (c *Cluster) touchBound(n *node) {

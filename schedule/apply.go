@@ -82,12 +82,7 @@ func (c *Cluster) applyUnit(ch *Change) {
 	late := !ch.Deleted && n.unit != nil && n.file == nil && ch.File != nil && ch.Revision == n.revision
 	if late || c.news(key{kind: unitKind, unit: n.name}, ch, &n.revision) {
 		c.touchBound(n)
-		n.unit = kept(ch, ch.Unit)
-		n.file = nil
-		if !ch.Deleted {
-			n.file = ch.File
-		}
-		c.setWants(n, n.compile())
+		c.setUnit(n, ch)
 		c.touchBound(n)
 		c.touchClashing(n) // another of them may be the one to go now
 		c.agenda.mark(n)
@@ -95,26 +90,33 @@ func (c *Cluster) applyUnit(ch *Change) {
 	c.dropNode(n)
 }
 
-// setWants replaces what a unit asks for, in every index.
-func (c *Cluster) setWants(n *node, w *wants) {
-	old := n.wants
-	for _, s := range n.slots {
-		if s.occupied() {
+// setUnit replaces a unit's record and what it asks for, in every index.
+func (c *Cluster) setUnit(n *node, ch *Change) {
+	was := make([]view, len(n.slots))
+	for i, s := range n.slots {
+		if was[i] = s.view(); was[i].occupied {
 			s.machine.crowd.leave(n)
 		}
 	}
+	old := n.wants
+	n.unit, n.file = kept(ch, ch.Unit), nil
+	if !ch.Deleted {
+		n.file = ch.File
+	}
+	w := n.compile()
 	c.unfollow(n, w)
 	n.wants = w
 	c.follow(n)
-	for _, s := range n.slots {
-		if s.occupied() {
-			s.machine.crowd.enter(n)
-		}
-	}
 	if n.global() {
 		c.globals[n] = struct{}{}
 	} else {
 		delete(c.globals, n)
+	}
+	for i, s := range n.slots {
+		if was[i].occupied {
+			s.machine.crowd.enter(n)
+		}
+		c.reindex(s, was[i]) // what is booked depends on the record
 	}
 	c.conflictsGone(n, old)
 }

@@ -71,10 +71,10 @@ func (h *history) checkWrite(d Decision, w Write) {
 	switch {
 	case w.Delete:
 		s, ok := h.state(p.MachineID, p.Unit)
-		if was.Order != Release || !ok || !s.Released || s.Generation != was.Generation {
-			h.rt.Fatalf("%s: deletes %+v, reported %+v", d.Reason, was, s)
+		if !h.hasStopped(was) {
+			h.rt.Fatalf("%s: deletes %+v, reported %+v (%v)", d.Reason, was, s, ok)
 		}
-	case p.Order == Run && !had:
+	case p.Order == Run && (!had || h.hasStopped(was)):
 		h.checkNew(d, p)
 	case p.Order == Run:
 		h.checkKept(d, was, p)
@@ -85,7 +85,14 @@ func (h *history) checkWrite(d Decision, w Write) {
 	}
 }
 
-// checkNew looks at a placement where there was none.
+// hasStopped reports whether the placement is a release that its machine has
+// carried out.
+func (h *history) hasStopped(p Placement) bool {
+	s, ok := h.state(p.MachineID, p.Unit)
+	return p.Order == Release && ok && s.Released && s.Generation == p.Generation
+}
+
+// checkNew looks at a placement where there was none, or nothing is left.
 func (h *history) checkNew(d Decision, p Placement) {
 	if p.Generation != h.planned {
 		h.rt.Fatalf("%s: generation %d at revision %d", d.Reason, p.Generation, h.planned)
@@ -97,7 +104,7 @@ func (h *history) checkNew(d Decision, p Placement) {
 		h.rt.Fatalf("%s: a machine still has %s", d.Reason, p.Unit)
 	}
 	for _, o := range h.placements() {
-		if o.Unit == p.Unit && !h.isGlobal(p.Unit) && o.MachineID != p.MachineID && !slices.Contains(d.Gone, o.MachineID) {
+		if o.Unit == p.Unit && !h.isGlobal(p.Unit) && o.MachineID != p.MachineID && !h.hasStopped(o) && !slices.Contains(d.Gone, o.MachineID) {
 			h.rt.Fatalf("%s: depends on %s being gone, and doesn't say so", d.Reason, o.MachineID)
 		}
 	}
@@ -112,7 +119,9 @@ func (h *history) hasElsewhere(name, id string) bool {
 		}
 		switch k.kind {
 		case placementKind:
-			return true
+			if !h.hasStopped(*ch.Placement) {
+				return true
+			}
 		case stateKind:
 			if ch.State.Active() || !ch.State.Released {
 				return true
@@ -152,7 +161,15 @@ func (h *history) checkHeld(d Decision, was, p Placement) {
 
 // checkRelease looks for a reason that the user would accept.
 func (h *history) checkRelease(d Decision, was, p Placement) {
-	if was.Order == Release || p.Generation != h.planned {
+	if was.Order == Release {
+		same := p
+		same.To, same.For = was.To, was.For
+		if same != was {
+			h.rt.Fatalf("%s: releases %+v as %+v", d.Reason, was, p)
+		}
+		return
+	}
+	if p.Generation != h.planned {
 		h.rt.Fatalf("%s: releases %+v as %+v", d.Reason, was, p)
 	}
 	switch {
@@ -255,11 +272,11 @@ func (h *history) conflict(d Decision, name, id string) string {
 		}
 	}
 	_, r, _ := h.record(name)
-	for _, o := range others {
+	for _, o := range append(others, h.bookedOn(d, id)...) {
 		s, reported := h.state(id, o)
 		stopped := reported && s.Released && !s.Active()
-		there := (h.hasPlacement(o, id) || reported) && !stopped || slices.ContainsFunc(d.Writes, func(w Write) bool {
-			return w.Placement.Unit == o && w.Placement.MachineID == id
+		there := (h.hasPlacement(o, id) || reported) && !stopped || slices.Contains(h.bookedOn(d, id), o) || slices.ContainsFunc(d.Writes, func(w Write) bool {
+			return w.Placement.Unit == o && w.Placement.MachineID == id && !w.Delete
 		})
 		_, or, _ := h.record(o)
 		if o != name && there && (matchesAny(r.Conflicts, o) || matchesAny(or.Conflicts, name)) {
@@ -267,6 +284,31 @@ func (h *history) conflict(d Decision, name, id string) string {
 		}
 	}
 	return ""
+}
+
+// bookedOn names the units that room is kept for on the machine, once the
+// decision is written.
+func (h *history) bookedOn(d Decision, id string) []string {
+	releases := h.placements()
+	for _, w := range d.Writes {
+		k := key{placementKind, w.Placement.MachineID, w.Placement.Unit}
+		if releases[k] = w.Placement; w.Delete {
+			delete(releases, k)
+		}
+	}
+	var names []string
+	for _, p := range releases {
+		if p.Order != Release {
+			continue
+		}
+		if p.To == id && h.binding(p.Unit) {
+			names = append(names, p.Unit)
+		}
+		if p.MachineID == id && p.For != "" && h.binding(p.For) {
+			names = append(names, p.For)
+		}
+	}
+	return names
 }
 
 func matchesAny(globs []string, name string) bool {

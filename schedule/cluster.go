@@ -59,7 +59,7 @@ type machine struct {
 	facts    facts
 	metadata map[string]string // effective
 	slots    map[string]*slot  // by unit name
-	load     int               // placements on it
+	load     int               // units that have a place on it
 	crowd    crowd
 	ranks    []*rank // where it is in the load indexes, empty if it takes no new units
 }
@@ -71,14 +71,15 @@ type facts struct {
 	takes bool // new units may be placed on it
 }
 
-// slot is where one unit and one machine meet: a placement, a state, or a
-// planned write of the placement.
+// slot is where one unit and one machine meet: a placement, a state, a planned
+// write of the placement, or room that is kept.
 type slot struct {
 	node     *node
 	machine  *machine
 	place    *Placement
 	placeRev int64
 	planned  *planned
+	bookedBy int // releases that keep room here for the unit
 	state    *unit.State
 	stateRev int64
 }
@@ -203,7 +204,7 @@ func (c *Cluster) slot(n *node, m *machine) *slot {
 
 // dropSlot forgets a slot that nothing is in any more.
 func (c *Cluster) dropSlot(s *slot) {
-	if s.place != nil || s.planned != nil || s.state != nil {
+	if s.place != nil || s.planned != nil || s.state != nil || s.bookedBy > 0 {
 		return
 	}
 	if i, ok := slices.BinarySearchFunc(s.node.slots, s.machine.id, slotOrder); ok {

@@ -25,7 +25,7 @@ var (
 	// staying is what it must meet to keep it.
 	staying = []constraint{isMachine, hasMetadata, keepsTargets, yields}
 	// stayingGlobal is what it must meet to keep a global unit.
-	stayingGlobal = []constraint{isMachine, hasMetadata, yields}
+	stayingGlobal = []constraint{isMachine, hasMetadata, besideTargets, yields}
 )
 
 // check returns the first refusal, or the zero one if everything holds.
@@ -107,6 +107,18 @@ func keepsTargets(a *ask) refusal {
 			return refusal{kind: lacksUnit, what: name}
 		}
 		if s := t.running(); s != nil && !s.machine.lost {
+			return refusal{kind: lacksUnit, what: name}
+		}
+	}
+	return refusal{}
+}
+
+// besideTargets fails where a unit that n follows no longer belongs: a global
+// unit is where all its targets are.
+func besideTargets(a *ask) refusal {
+	for _, name := range a.n.wants.MachineOf {
+		s := a.c.units[name].on(a.m)
+		if s == nil || s.order() != Run && s.order() != Held {
 			return refusal{kind: lacksUnit, what: name}
 		}
 	}

@@ -17,7 +17,7 @@ func (p *planner) planGlobalOn(n *node, m *machine) {
 	if s == nil || s.planned == nil && s.order() == "" {
 		if a.check(taking).kind == fits {
 			w := p.runOn(n, m, "it belongs on every machine that fits")
-			p.decide(n.name+" on "+m.id+": "+w.Placement.Reason, nil, []Write{w}, n)
+			p.decide(n.name+" on "+m.id+": "+w.Placement.Reason, nil, []Write{w}, p.decidedFrom([]*node{n}, []*node{n})...)
 		}
 		return
 	}

@@ -69,3 +69,49 @@ func TestGlobalAndBack(t *testing.T) {
 	w.settle()
 	w.expect("g.service", "m1:run m2:run m3:run")
 }
+
+func TestGlobalBesideAUnit(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1", "m2", "m3")
+	w.launch("log.service", "Global=true", "MachineOf=web.service")
+	w.settle()
+	w.expect("log.service", "")
+	w.explains("log.service", "no machine fits: 3 do not hold web.service")
+	w.launch("web.service", "MachineMetadata=role=web")
+	w.label(Label{MachineID: "m2", Set: map[string]string{"role": "web"}})
+	w.settle()
+	w.expect("log.service", "m2:run")
+
+	// Where its target is lost it stays, and follows the replacement.
+	w.label(Label{MachineID: "m3", Set: map[string]string{"role": "web"}})
+	w.die("m2")
+	w.settle()
+	w.expect("web.service", "m2:held m3:run")
+	w.expect("log.service", "m2:run m3:run")
+	w.comeBack("m2")
+	w.decide()
+	w.expect("log.service", "m2:release m3:run")
+	w.settle()
+	w.expect("log.service", "m3:run")
+
+	w.target("web.service", unit.Inactive)
+	w.settle()
+	w.expect("log.service", "")
+}
+
+func TestGlobalBesideGlobals(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1 role=web", "m2 disk=ssd", "m3 role=web disk=ssd")
+	w.launch("c.service", "Global=true", "MachineOf=a.service", "MachineOf=b.service")
+	w.launch("a.service", "Global=true", "MachineMetadata=role=web")
+	w.launch("b.service", "Global=true", "MachineMetadata=disk=ssd")
+	w.settle()
+	w.expect("c.service", "m3:run")
+	w.label(Label{MachineID: "m1", Set: map[string]string{"disk": "ssd"}})
+	w.settle()
+	w.expect("c.service", "m1:run m3:run")
+	w.destroy("a.service")
+	w.settle()
+	w.expect("c.service", "")
+	w.explains("c.service", "no machine fits: 3 do not hold a.service")
+}

@@ -21,7 +21,10 @@ func (p *planner) planBound(n *node) {
 			continue
 		}
 		delete(p.agenda.waiting, x)
-		if !x.inFlight() && !p.tidy(x) {
+		if x.inFlight() || p.tidy(x) {
+			continue
+		}
+		if p.bury(x, nil); !x.inFlight() {
 			p.update(x, nil)
 		}
 	}

@@ -107,7 +107,7 @@ func TestGroupIsReleasedTogether(t *testing.T) {
 	w.expect("b.service", "m1:release")
 	w.obeyOne("m1", "a.service")
 	w.decide()
-	w.expect("a.service", "") // not before b.service has stopped too
+	w.expect("a.service", "m1:release") // not before b.service has stopped too
 	w.explains("a.service", "waits for m1 to confirm that b.service has stopped there")
 	w.settle()
 	w.expect("a.service", "m2:run")

@@ -3,14 +3,25 @@ package schedule
 // view is what the indexes hold of a slot.
 type view struct {
 	order    Order
+	claimed  bool
 	occupied bool
+	to, unit string // the bookings that its release makes
 }
 
-func (s *slot) view() view { return view{s.order(), s.occupied()} }
+func (s *slot) view() view {
+	to, unit := s.bookings()
+	return view{s.order(), s.claimed(), s.occupied(), to, unit}
+}
+
+// claimed reports whether the unit has a place there, or is about to: placed,
+// whatever the order, until it has stopped, or booked.
+func (s *slot) claimed() bool {
+	return s.placement() != nil && !s.confirmed() || s.booked()
+}
 
 // occupied reports whether the unit is on the machine as far as others are
-// concerned: placed there, whatever the order, or still reported.
-func (s *slot) occupied() bool { return s.placement() != nil || s.reported() }
+// concerned: it has a place there, or is still reported.
+func (s *slot) occupied() bool { return s.claimed() || s.reported() }
 
 // reindex brings every index from what the slot was to what it is.
 func (c *Cluster) reindex(s *slot, was view) {
@@ -19,9 +30,9 @@ func (c *Cluster) reindex(s *slot, was view) {
 		return
 	}
 	switch {
-	case was.order == "" && now.order != "":
+	case now.claimed && !was.claimed:
 		s.machine.addLoad(1)
-	case was.order != "" && now.order == "":
+	case was.claimed && !now.claimed:
 		s.machine.addLoad(-1)
 	}
 	switch {
@@ -31,8 +42,21 @@ func (c *Cluster) reindex(s *slot, was view) {
 		s.machine.crowd.leave(s.node)
 		c.vacated(s)
 	}
-	if s.node.global() && (now.order == Run) != (was.order == Run) {
-		for f := range s.node.follows {
+	if now.order != was.order {
+		c.touchFollowers(s)
+	}
+	c.rebook(s, was, now)
+}
+
+// touchFollowers has those decided about whose place depends on whether the
+// slot's unit is there: its group, which other units' changes mark, is not
+// among them.
+func (c *Cluster) touchFollowers(s *slot) {
+	for f := range s.node.follows {
+		switch {
+		case f.global():
+			c.agenda.pair(f, s.machine)
+		case s.node.global():
 			c.agenda.mark(f)
 		}
 	}

@@ -23,6 +23,8 @@ func (c *Cluster) refresh(m *machine) {
 	}
 	if m.facts.here != was.here || m.facts.known != was.known || relabelled {
 		c.touchSlots(m)
+	} else if m.facts.takes != was.takes {
+		c.touchBooked(m)
 	}
 	c.offer(m)
 }

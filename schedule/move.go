@@ -11,7 +11,7 @@ func (p *planner) dislodge(part, group []*node) bool {
 	}
 	var writes []Write
 	for _, s := range from {
-		writes = append(writes, s.put(p.released(s, s.machine.id+" no longer fits, "+m.id+" does")))
+		writes = append(writes, p.moving(s, m, s.machine.id+" no longer fits, "+m.id+" does"))
 	}
 	p.decide(listed(nodeNames(part))+" to go to "+m.id, lostFor(part), writes, p.decidedFrom(part, group)...)
 	return true
@@ -64,17 +64,96 @@ func (p *planner) relocate(group []*node) (waits bool) {
 	if len(group) > 1 {
 		reason += " (" + misfit.name + ")"
 	}
+	return !p.move(group, m, reason)
+}
+
+// move releases what of the group runs elsewhere than on the machine, where it
+// is to go, and reports whether there was any.
+func (p *planner) move(group []*node, m *machine, reason string) bool {
 	var writes []Write
 	for _, n := range group {
 		if s := n.running(); s != nil && s.machine != m {
-			writes = append(writes, s.put(p.released(s, reason)))
+			writes = append(writes, p.moving(s, m, reason))
 		}
 	}
 	if writes == nil {
-		return true
+		return false
 	}
 	p.decide(listed(nodeNames(group))+" to go to "+m.id+": "+reason, nil, writes, p.decidedFrom(group, group)...)
-	return false
+	return true
+}
+
+// moving is the release of a unit that goes to another machine, where room is
+// kept for it.
+func (p *planner) moving(s *slot, to *machine, reason string) Write {
+	pl := p.released(s, reason)
+	pl.To = to.id
+	return s.put(pl)
+}
+
+// arrived ends the releases of a unit that is about to be placed on m: those
+// that are confirmed go, the others keep no room any more.
+func (p *planner) arrived(n *node, m *machine) []Write {
+	var writes []Write
+	for _, s := range n.slots {
+		switch to, _ := s.bookings(); {
+		case s.machine == m || s.order() != Release:
+		case s.confirmed():
+			writes = append(writes, Write{Placement: *s.place, Delete: true, Revision: s.placeRev})
+		case to != "":
+			writes = append(writes, s.redirected(""))
+		}
+	}
+	return writes
+}
+
+// redirect has units that are stopping go elsewhere than where room is kept for
+// them, if that doesn't fit any more: where they all fit now, or nowhere yet.
+func (p *planner) redirect(part, group []*node) {
+	to := p.destination(part)
+	if to == nil || slices.ContainsFunc(part, (*node).inFlight) {
+		return
+	}
+	q := query{c: p.Cluster, part: part, group: group, free: true}
+	if q.refuses(to).kind != fits {
+		to = q.best()
+	}
+	id, where := "", "nowhere yet"
+	if to != nil {
+		id, where = to.id, to.id
+	}
+	var writes []Write
+	for _, n := range part {
+		for _, s := range n.slots {
+			if booked, _ := s.bookings(); booked != "" && booked != id {
+				writes = append(writes, s.redirected(id))
+			}
+		}
+	}
+	if writes != nil {
+		p.decide(listed(nodeNames(part))+" to go to "+where+" instead", nil, writes, p.decidedFrom(part, group)...)
+	}
+}
+
+// destination returns the machine that keeps room for the units, nil if none
+// does.
+func (c *Cluster) destination(part []*node) *machine {
+	for _, n := range part {
+		for _, s := range n.slots {
+			if to, _ := s.bookings(); to != "" {
+				return c.machines[to]
+			}
+		}
+	}
+	return nil
+}
+
+// redirected is a release with another destination. The machine has nothing
+// new to do.
+func (s *slot) redirected(to string) Write {
+	pl := *s.place
+	pl.To = to
+	return s.put(pl)
 }
 
 // misfit returns the first of the group that doesn't fit the live machine it

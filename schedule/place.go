@@ -24,6 +24,9 @@ func (p *planner) planGroup(group []*node) {
 	}
 	for _, n := range group {
 		if !n.inFlight() {
+			p.bury(n, group)
+		}
+		if !n.inFlight() {
 			p.update(n, group)
 		}
 	}
@@ -37,9 +40,9 @@ func (p *planner) planGroup(group []*node) {
 // tidy ends the placements that a unit no longer needs, and reports whether
 // there were any.
 func (p *planner) tidy(n *node) bool {
-	done := p.bury(n)
+	done := false
 	keep := p.bestRun(n)
-	for _, s := range n.slots {
+	for _, s := range slices.Clone(n.slots) {
 		switch {
 		case s.planned != nil:
 		case s.order() == Run && s != keep:
@@ -96,6 +99,7 @@ func (p *planner) settle(group []*node) (waits bool) {
 		if !p.place(part, group) {
 			waits = true
 			p.settleSome(part, group)
+			p.redirect(part, group)
 		}
 	}
 	return waits
@@ -167,7 +171,7 @@ func (p *planner) place(part, group []*node) bool {
 	if m == nil {
 		return false
 	}
-	why := p.placeReason(part, group)
+	why := p.placeReason(part, group, m)
 	gone := lostFor(part)
 	var writes []Write
 	for _, n := range part {
@@ -176,6 +180,7 @@ func (p *planner) place(part, group []*node) bool {
 			pl.Order, pl.Reason = Held, "its machine is lost: it runs on there until "+m.id+" has taken over"
 			writes = append(writes, s.put(pl))
 		}
+		writes = append(writes, p.arrived(n, m)...)
 		writes = append(writes, p.runOn(n, m, why))
 	}
 	p.decide(listed(nodeNames(part))+" on "+m.id+": "+why, gone, writes, p.decidedFrom(part, group)...)
@@ -189,7 +194,7 @@ func (p *planner) runOn(n *node, m *machine, why string) Write {
 		Unit: n.name, MachineID: m.id, Hash: n.unit.Hash, Target: n.unit.DesiredState,
 		Order: Run, Generation: p.revision, Reason: why,
 	}
-	if s.place != nil {
+	if s.order() == Held {
 		pl.Reason = "it ran on there, and nothing has taken over"
 		if s.place.Hash == pl.Hash && s.place.Target == pl.Target {
 			pl.Generation = s.place.Generation
@@ -198,10 +203,17 @@ func (p *planner) runOn(n *node, m *machine, why string) Write {
 	return s.put(pl)
 }
 
-func (p *planner) placeReason(part, group []*node) string {
+func (p *planner) placeReason(part, group []*node, m *machine) string {
 	for _, n := range part {
 		if s := n.running(); s != nil {
 			return s.machine.id + " is lost"
+		}
+	}
+	for _, n := range part {
+		for _, s := range n.slots {
+			if to, _ := s.bookings(); to == m.id {
+				return "it moved here from " + s.machine.id + ": " + s.place.Reason
+			}
 		}
 	}
 	for _, n := range part {

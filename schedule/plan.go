@@ -23,7 +23,12 @@ import (
 //
 //   - The unit is gone or inactive: its placements become release. A release
 //     that its machine has confirmed is deleted; one on a lost machine stays
-//     until the machine is back, and hinders nothing.
+//     until the machine is back. Neither hinders anything.
+//   - It moves to another machine, for one of the reasons below: a release names
+//     its destination, and room is kept for it there as if it were placed
+//     already. Once the release is confirmed, one decision deletes it and places
+//     the unit, there if it still fits. If it doesn't fit there any more while
+//     it stops, the release names another destination, or none.
 //   - Its target state or file changed: its placements are rewritten with a new
 //     generation, held ones too, so that a returning machine follows. A live
 //     machine that the new file doesn't fit keeps the earlier file.
@@ -49,8 +54,10 @@ import (
 // loaded or follows it in turn, is in no group: it is not placed, but stays if
 // it was.
 //
-// A global unit has a placement on every machine that fits. It stays on lost
-// machines as it is, and is released where it no longer fits.
+// A global unit has a placement on every machine that fits, which with
+// MachineOf are those with run placements of all its targets. It stays on lost
+// machines as it is, and is released where it no longer fits or a target no
+// longer belongs.
 //
 // Nothing is decided about a unit whose file can't be read.
 func (c *Cluster) Plan(now time.Time) []Decision {
@@ -111,7 +118,7 @@ func (p *planner) do(t task) {
 	case !n.wanted():
 		p.retire(n, t.machine)
 	case !n.readable():
-		p.bury(n)
+		p.bury(n, nil)
 	case n.global():
 		p.planGlobal(n, t.machine)
 	default:
@@ -137,7 +144,7 @@ func (p *planner) decide(reason string, gone []string, writes []Write, units ...
 // retire ends the placements of a unit that is gone or inactive: on one
 // machine, or with nil on all.
 func (p *planner) retire(n *node, m *machine) {
-	for _, s := range n.slots {
+	for _, s := range slices.Clone(n.slots) {
 		if m != nil && s.machine != m || s.planned != nil {
 			continue
 		}
@@ -155,16 +162,23 @@ func (p *planner) retire(n *node, m *machine) {
 	}
 }
 
-// bury deletes the unit's releases that are confirmed.
-func (p *planner) bury(n *node) bool {
-	done := false
-	for _, s := range n.slots {
-		if s.planned == nil && s.confirmed() {
+// bury deletes the unit's releases that are confirmed. While some of its group
+// are still stopping, those stay that keep room for it elsewhere.
+func (p *planner) bury(n *node, group []*node) {
+	stopping := slices.ContainsFunc(group, (*node).stopping)
+	for _, s := range slices.Clone(n.slots) {
+		if s.planned != nil || !s.confirmed() {
+			continue
+		}
+		if to, _ := s.bookings(); to == "" || !stopping || n.placed() {
 			p.delete(s)
-			done = true
 		}
 	}
-	return done
+}
+
+// stopping reports whether the unit can't be placed before it has stopped.
+func (n *node) stopping() bool {
+	return slices.ContainsFunc(n.slots, func(s *slot) bool { return s.order() == Release && s.ties() })
 }
 
 func (p *planner) delete(s *slot) {
@@ -180,7 +194,7 @@ func (p *planner) release(s *slot, reason string) {
 
 func (p *planner) released(s *slot, reason string) Placement {
 	pl := *s.placement()
-	pl.Order, pl.Generation, pl.Reason = Release, p.revision, reason
+	pl.Order, pl.Generation, pl.Reason, pl.To, pl.For = Release, p.revision, reason, "", ""
 	return pl
 }
 

@@ -75,7 +75,7 @@ func (q *query) refusesOne(a *ask) refusal {
 // ties reports whether the unit may still be on the machine: nothing that a
 // machine has, and isn't lost with, is started elsewhere.
 func (s *slot) ties() bool {
-	if s.order() != "" {
+	if s.order() != "" && !s.confirmed() {
 		return !s.machine.lost
 	}
 	return s.machine.facts.here && s.reported()
@@ -109,8 +109,8 @@ func tied(n *node, m *machine) refusal {
 }
 
 // near returns the machines that are to be tried first, in this order: those
-// that have the units already, or units that they are bound to. only says that
-// no other can fit.
+// that have the units already or keep room for them, or have units that they
+// are bound to. only says that no other can fit.
 func (q *query) near() (machines []*machine, only bool) {
 	if len(q.group) == 1 && len(q.group[0].slots) == 0 {
 		return nil, false
@@ -130,9 +130,12 @@ func (q *query) near() (machines []*machine, only bool) {
 	}
 	for _, n := range q.part {
 		for _, s := range n.slots {
-			if s.ties() {
+			switch {
+			case s.ties():
 				visit(s, 1)
 				only = only || !q.free
+			case s.booked():
+				visit(s, 1)
 			}
 		}
 	}
