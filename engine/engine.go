@@ -40,6 +40,7 @@ type Config struct {
 	TTL       time.Duration // of the machines' leases; the leader's is half of it
 	Store     Store
 	Elections Elections
+	Policy    schedule.Policy // without a strategy it is schedule.DefaultPolicy
 	// Fit reports whether this engine may take part at present; nil: always. A
 	// machine that is left out of the cluster, or doesn't trust the store, must
 	// not decide for others.
@@ -63,15 +64,20 @@ type Engine struct {
 	planned  time.Time // when the model was planned last
 	hold     time.Time // no machine counts as lost before this
 	contact  contact
+	refusals refusals
 }
 
 const (
 	quiet    = 3 * time.Millisecond // a burst is over when nothing came for this long
 	patience = time.Second          // a burst is planned at this age even so
+	overdue  = time.Second          // when to look again at what was due and couldn't be settled
 )
 
 // New returns an engine that has not begun.
 func New(c Config) *Engine {
+	if c.Policy.Strategy == "" {
+		c.Policy = schedule.DefaultPolicy()
+	}
 	return &Engine{Config: c, inbox: make(chan func()), contact: contact{ttl: c.TTL}}
 }
 
@@ -120,7 +126,8 @@ func (e *Engine) watchFitness(ctx context.Context, unfit context.CancelCauseFunc
 // seated follows the store and campaigns for as long as the seat is held.
 func (e *Engine) seated(ctx context.Context, others int) error {
 	e.model, e.known, e.term, e.due, e.planned, e.hold = schedule.NewCluster(), false, 0, time.Time{}, time.Time{}, time.Time{}
-	e.contact, e.first = contact{ttl: e.TTL}, time.Time{}
+	e.model.SetPolicy(e.Policy)
+	e.contact, e.first, e.refusals = contact{ttl: e.TTL}, time.Time{}, refusals{}
 	e.applying = false // what was being written when the last seat was lost told nobody how it ended
 	var wg sync.WaitGroup
 	wg.Go(func() { e.follow(ctx) })
@@ -163,10 +170,15 @@ func (e *Engine) next(now time.Time) time.Duration {
 	return max(sleep, 0)
 }
 
-// wake is when the model wants to be planned although nothing has changed.
+// wake is when the model wants to be planned although nothing has changed. What
+// was due at the last plan already and couldn't be settled then must neither
+// keep the loop busy nor hide what is due later.
 func (e *Engine) wake() (time.Time, bool) {
 	t, ok := e.model.Wake()
-	return t, ok && e.leading() && t.After(e.planned)
+	if !t.After(e.planned) {
+		t = e.planned.Add(overdue)
+	}
+	return t, ok && e.leading()
 }
 
 // leading reports whether this engine leads and its model has caught up with
@@ -200,7 +212,7 @@ func (e *Engine) plan(ctx context.Context, now time.Time) {
 
 func (e *Engine) apply(ctx context.Context, decisions []schedule.Decision) {
 	for _, d := range decisions {
-		e.Log.Info("decided", "units", names(d), "reason", d.Reason)
+		e.Log.Info("decided", "changes", changes(d), "reason", d.Reason)
 	}
 	term, lost := e.term, e.lost
 	e.applying = true
@@ -211,8 +223,10 @@ func (e *Engine) apply(ctx context.Context, decisions []schedule.Decision) {
 		e.post(ctx, func() {
 			e.applying = false
 			for _, d := range refused {
-				e.Log.Info("refused: the store has moved on", "units", names(d))
-				e.model.Retry(d)
+				e.retry(ctx, d)
+			}
+			if err == nil {
+				e.refusals.settle(decisions, refused)
 			}
 			if err != nil {
 				// What was written is unknown: only a new term makes sure that a late
@@ -334,18 +348,6 @@ func (e *Engine) collect(ctx context.Context) {
 			e.Log.Info("unused unit files deleted", "count", n)
 		}
 	}
-}
-
-func names(d schedule.Decision) []string {
-	var out []string
-	for _, w := range d.Writes {
-		verb := string(w.Placement.Order)
-		if w.Delete {
-			verb = "delete"
-		}
-		out = append(out, verb+" "+w.Placement.Unit+" on "+w.Placement.MachineID)
-	}
-	return out
 }
 
 // wait sleeps for d; false means that ctx ended first.
