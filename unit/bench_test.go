@@ -1,7 +1,6 @@
 package unit_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -21,6 +20,8 @@ func BenchmarkParse(b *testing.B) {
 		{"wrong-lines", "[Service]\n" + fill("a\n")},
 		{"wrong-byte", "[Service]\n" + fill("a\n") + "\xff"},
 		{"quoted", "[X-Fleet]\nConflicts=" + fill(`"a" `)},
+		{"conditions", "[X-Fleet]\n" + many("MachineMetadata=k=%0200d", 960) + many("MachineMetadata=k>=9%0200d", 32)},
+		{"kept", "[X-Fleet]\nInstances=10000\n" + many("Replaces="+strings.Repeat("*0", 250)+"%d", 990)},
 		{"crossed", "[X-Fleet]\n" + crossed()},
 	} {
 		b.Run("file="+bb.name, func(b *testing.B) {
@@ -28,21 +29,18 @@ func BenchmarkParse(b *testing.B) {
 			text := []byte(bb.text)
 			for b.Loop() {
 				if f, err := unit.Parse(text); err == nil {
-					_, _ = f.Requirements("a@1.service")
+					_, _ = f.Requirements("a@.service")
 				}
 			}
 		})
 	}
 }
 
+func many(format string, n int) string {
+	return strings.Join(numbered(format, n), "\n") + "\n"
+}
+
 // crossed has as many pairs of a followed unit and a long glob as there may be.
 func crossed() string {
-	var s strings.Builder
-	for i := range 32 {
-		fmt.Fprintf(&s, "MachineOf=%0200d.service\n", i)
-	}
-	for i := range 900 {
-		fmt.Fprintf(&s, "Conflicts=%s%d\n", strings.Repeat("*0", 250), i)
-	}
-	return s.String()
+	return many("MachineOf=%0200d.service", 32) + many("Conflicts="+strings.Repeat("*0", 250)+"%d", 900)
 }

@@ -131,31 +131,33 @@ func (c Condition) String() string {
 // value that is no number is neither more nor less than one.
 func (c Condition) Holds(metadata map[string]string) bool {
 	value, present := metadata[c.Key]
+	if !present {
+		return c.Op == Absent || c.Op == Differs
+	}
+	return c.heldBy(value)
+}
+
+// heldBy reports whether a machine meets the condition whose metadata has this
+// value for the key.
+func (c Condition) heldBy(value string) bool {
 	switch c.Op {
 	case Present:
-		return present
-	case Absent:
-		return !present
+		return true
 	case Equals:
-		return present && value == c.Value
+		return value == c.Value
 	case Differs:
-		return !present || value != c.Value
-	}
-	if !present {
-		return false
+		return value != c.Value
 	}
 	order, ok := compare(value, c.Value)
-	switch {
-	case !ok:
-		return false
-	case c.Op == AtLeast:
-		return order >= 0
-	case c.Op == AtMost:
-		return order <= 0
-	case c.Op == GreaterThan:
-		return order > 0
-	case c.Op == LessThan:
-		return order < 0
+	switch c.Op {
+	case AtLeast:
+		return ok && order >= 0
+	case AtMost:
+		return ok && order <= 0
+	case GreaterThan:
+		return ok && order > 0
+	case LessThan:
+		return ok && order < 0
 	}
 	return false
 }

@@ -167,7 +167,7 @@ func (d *demands) checkConditions() {
 			continue
 		}
 		at, ok := d.keys[c.Key]
-		if ok && !slices.ContainsFunc(d.Metadata[at].Values, func(s string) bool { return c.Holds(map[string]string{c.Key: s}) }) {
+		if ok && !slices.ContainsFunc(d.Metadata[at].Values, c.heldBy) {
 			d.problems.add(v.line, "%s=%.60s contradicts %.60s: no machine meets both", v.name, c, present[c.Key])
 		}
 	}

@@ -58,6 +58,8 @@ func (d *demands) addMetadata(v fleetValue, expression string) error {
 		return err
 	case !d.isNew(machineMetadata, c.String()):
 		return nil
+	case c.Op != Equals && len(d.Conditions) == maxExpressions:
+		return fmt.Errorf("a unit can have at most %d metadata expressions other than key=value", maxExpressions)
 	case c.Op != Equals:
 		d.Conditions = append(d.Conditions, c)
 		d.conditioned = append(d.conditioned, v)
@@ -75,10 +77,14 @@ func (d *demands) addMetadata(v fleetValue, expression string) error {
 
 func (d *demands) addPrefer(expression string) error {
 	c, err := ParseCondition(expression)
-	if err == nil && d.isNew(prefer, c.String()) {
-		d.Prefer = append(d.Prefer, c)
+	switch {
+	case err != nil || !d.isNew(prefer, c.String()):
+		return err
+	case len(d.Prefer) == maxExpressions:
+		return fmt.Errorf("a unit can have at most %d preferences", maxExpressions)
 	}
-	return err
+	d.Prefer = append(d.Prefer, c)
+	return nil
 }
 
 func (d *demands) addSpread(text string) error {

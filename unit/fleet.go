@@ -81,6 +81,7 @@ const (
 	maxFleetValues    = 1000
 	maxFleetValueSize = 512
 	maxFollowed       = 32 // units in MachineOf, each compared with every glob
+	maxExpressions    = 32 // beside key=value, each compared with every machine
 )
 
 // fleetValue is one value of one option, specifiers still in it.
