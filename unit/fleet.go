@@ -158,7 +158,7 @@ func (s *fleetSection) split(lines []fleetValue) []fleetValue {
 	for _, v := range lines {
 		words, why := splitQuoted(v.text)
 		if v.option.holdsExpressions() && severalWithoutQuotes(v.text) {
-			why = `several expressions on a line must each be in double quotes, as in "a=b" "c=d"`
+			words, why = nil, `several expressions on a line must each be in double quotes, as in "a=b" "c=d"`
 		}
 		if why != "" {
 			s.problems.add(v.line, "%s=%.60s: %s", v.name, v.text, why)
