@@ -13,6 +13,8 @@ type agenda struct {
 	// waiting units are not where they should be, and nothing can be done until
 	// a machine changes or a conflict ends.
 	waiting map[*node]struct{}
+	// freed are machines where less is reserved since the last Plan.
+	freed map[*machine]struct{}
 }
 
 // task is a unit to decide about: everywhere, or on one machine.
@@ -22,7 +24,11 @@ type task struct {
 }
 
 func newAgenda() agenda {
-	return agenda{pairs: make(map[task]struct{}), waiting: make(map[*node]struct{})}
+	return agenda{
+		pairs:   make(map[task]struct{}),
+		waiting: make(map[*node]struct{}),
+		freed:   make(map[*machine]struct{}),
+	}
 }
 
 // mark has the unit decided about.
@@ -66,6 +72,33 @@ func (t task) machineID() string {
 		return ""
 	}
 	return t.machine.id
+}
+
+// wake has those waiting units decided about that may fit now where something
+// was freed, and reports whether there is anything to decide.
+func (c *Cluster) wake() bool {
+	t := &c.agenda
+	if len(t.freed) > 0 {
+		var most amounts
+		for m := range t.freed {
+			most = most.most(m.free())
+		}
+		for n := range t.waiting {
+			// What it has already, it can only grow by the rest.
+			if more := n.wants.reserves(); more != (amounts{}) && (len(n.slots) > 0 || !more.exceeds(most)) {
+				t.mark(n)
+			}
+		}
+		for g := range c.globals {
+			for m := range t.freed {
+				if g.wants.reserves() != (amounts{}) {
+					t.pair(g, m)
+				}
+			}
+		}
+		clear(t.freed)
+	}
+	return len(t.nodes)+len(t.pairs) > 0
 }
 
 // touch has the unit of a slot decided about that changed there. What is gone

@@ -56,7 +56,70 @@ func (h *history) wasGlobal(name string) bool { return h.spread[name] > 1 }
 func (h *history) checkDecision(d Decision) {
 	for _, w := range d.Writes {
 		h.checkWrite(d, w)
+		h.checkRoom(d, w.Placement.MachineID)
 	}
+}
+
+// checkRoom counts what is reserved on the machine: a decision may add nothing
+// that there is no room for.
+func (h *history) checkRoom(d Decision, id string) {
+	reserved := h.reserved(id)
+	before := total(reserved)
+	for _, w := range d.Writes {
+		switch p := w.Placement; {
+		case p.MachineID != id:
+		case w.Delete:
+			delete(reserved, p.Unit)
+		default:
+			reserved[p.Unit] = amounts{p.Memory, p.CPU}
+		}
+	}
+	after, has := total(reserved), h.capacity(id)
+	if after.memory > before.memory && after.memory > has.memory || after.cpu > before.cpu && after.cpu > has.cpu {
+		h.rt.Fatalf("%s: %+v reserved on %s, which has %+v", d.Reason, after, id, has)
+	}
+}
+
+// reserved tells what units have of a machine: what their placements say, and
+// their files while they are only reported.
+func (h *history) reserved(id string) map[string]amounts {
+	reserved := make(map[string]amounts)
+	for k, ch := range h.records {
+		if k.kind == stateKind && k.machine == id && (ch.State.Active() || !ch.State.Released) {
+			_, r, _ := h.record(k.unit)
+			reserved[k.unit] = amounts{r.Memory, r.CPU}
+		}
+	}
+	for k, p := range h.placements() {
+		if k.machine == id {
+			reserved[p.Unit] = amounts{p.Memory, p.CPU}
+		}
+	}
+	return reserved
+}
+
+func total(reserved map[string]amounts) (all amounts) {
+	for _, a := range reserved {
+		all = amounts{all.memory + a.memory, all.cpu + a.cpu}
+	}
+	return all
+}
+
+func (h *history) capacity(id string) amounts {
+	ch, ok := h.records[key{kind: machineKind, machine: id}]
+	if !ok {
+		return amounts{}
+	}
+	m := ch.Machine
+	return amounts{m.Memory - m.ReservedMemory, 1000*int64(m.CPUs) - m.ReservedCPU}
+}
+
+// hasRoom reports whether a machine that doesn't have the unit has what it
+// reserves.
+func (h *history) hasRoom(name, id string) bool {
+	_, r, _ := h.record(name)
+	used, has := total(h.reserved(id)), h.capacity(id)
+	return (r.Memory == 0 || used.memory+r.Memory <= has.memory) && (r.CPU == 0 || used.cpu+r.CPU <= has.cpu)
 }
 
 func (h *history) checkWrite(d Decision, w Write) {

@@ -60,6 +60,7 @@ type machine struct {
 	metadata map[string]string // effective
 	slots    map[string]*slot  // by unit name
 	load     int               // units that have a place on it
+	used     amounts           // reserved of its capacity
 	crowd    crowd
 	ranks    []*rank // where it is in the load indexes, empty if it takes no new units
 }
@@ -69,6 +70,8 @@ type facts struct {
 	known bool // it has a machine record
 	here  bool // it has a presence
 	takes bool // new units may be placed on it
+
+	capacity amounts // what units may reserve
 }
 
 // slot is where one unit and one machine meet: a placement, a state, a planned

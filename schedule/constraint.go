@@ -21,7 +21,7 @@ type constraint func(*ask) refusal
 // help first, so that "is cordoned" means that nothing else is wrong.
 var (
 	// taking is what a machine must meet to be given the unit.
-	taking = []constraint{isThere, isMachine, hasMetadata, hasTargets, hasFollowers, takesUnits, avoidsConflicts}
+	taking = []constraint{isThere, isMachine, hasMetadata, hasTargets, hasFollowers, takesUnits, hasRoom, avoidsConflicts}
 	// staying is what it must meet to keep it.
 	staying = []constraint{isMachine, hasMetadata, keepsTargets, yields}
 	// stayingGlobal is what it must meet to keep a global unit.

@@ -42,7 +42,11 @@ func (p *planner) keepGlobal(a *ask, s *slot) {
 	}
 	n, pl := s.node, *s.placement()
 	next := pl
-	next.Order, next.Hash, next.Target = Run, n.unit.Hash, n.unit.DesiredState
+	next.Order, next.Target = Run, n.unit.DesiredState
+	if hasRoom(a).kind == fits {
+		next.Hash = n.unit.Hash
+		next.reserve(n.wants.reserves())
+	}
 	if next == pl {
 		return
 	}

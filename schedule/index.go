@@ -2,26 +2,55 @@ package schedule
 
 // view is what the indexes hold of a slot.
 type view struct {
-	order    Order
-	claimed  bool
-	occupied bool
+	order Order
+	claim
 	to, unit string // the bookings that its release makes
 }
 
 func (s *slot) view() view {
 	to, unit := s.bookings()
-	return view{s.order(), s.claimed(), s.occupied(), to, unit}
+	return view{s.order(), s.claim(), to, unit}
 }
 
-// claimed reports whether the unit has a place there, or is about to: placed,
-// whatever the order, until it has stopped, or booked.
-func (s *slot) claimed() bool {
-	return s.placement() != nil && !s.confirmed() || s.booked()
+// claim is what a unit has of a machine, as far as others are concerned.
+type claim struct {
+	claimed  bool // it has a place there, or is about to
+	occupied bool // it may be there: who conflicts with it keeps off
+	amounts       // reserved
+}
+
+// claim returns what the unit has there: a place where it is placed, whatever
+// the order, until it has stopped, or where room is booked for it.
+func (s *slot) claim() claim {
+	booked := s.booked()
+	c := claim{claimed: s.placement() != nil && !s.confirmed() || booked, amounts: s.holds()}
+	c.occupied = c.claimed || s.reported()
+	if booked {
+		c.amounts = c.most(s.node.wants.reserves())
+	}
+	return c
+}
+
+// holds returns what is reserved for the unit there, bookings aside: what its
+// placement says until that is gone, and without one what its file says while
+// the machine reports it.
+func (s *slot) holds() amounts {
+	var a amounts
+	if p := s.placement(); p != nil {
+		a = p.reserves()
+	} else if s.reported() {
+		a = s.node.wants.reserves()
+	}
+	if s.planned != nil && s.place != nil {
+		// What the write would free is taken until it is known to be written.
+		a = a.most(s.place.reserves())
+	}
+	return a
 }
 
 // occupied reports whether the unit is on the machine as far as others are
 // concerned: it has a place there, or is still reported.
-func (s *slot) occupied() bool { return s.claimed() || s.reported() }
+func (s *slot) occupied() bool { return s.claim().occupied }
 
 // reindex brings every index from what the slot was to what it is.
 func (c *Cluster) reindex(s *slot, was view) {
@@ -35,6 +64,7 @@ func (c *Cluster) reindex(s *slot, was view) {
 	case was.claimed && !now.claimed:
 		s.machine.addLoad(-1)
 	}
+	c.reserve(s.machine, was.amounts, now.amounts)
 	switch {
 	case now.occupied && !was.occupied:
 		s.machine.crowd.enter(s.node)
@@ -59,6 +89,14 @@ func (c *Cluster) touchFollowers(s *slot) {
 		case s.node.global():
 			c.agenda.mark(f)
 		}
+	}
+}
+
+// reserve counts what a unit has of the machine.
+func (c *Cluster) reserve(m *machine, was, now amounts) {
+	m.used = m.used.plus(now).minus(was)
+	if was.exceeds(now) {
+		c.agenda.freed[m] = struct{}{}
 	}
 }
 

@@ -21,7 +21,7 @@ func (c *Cluster) refresh(m *machine) {
 	case !m.lost:
 		c.absent[m] = struct{}{}
 	}
-	if m.facts.here != was.here || m.facts.known != was.known || relabelled {
+	if m.facts.here != was.here || m.facts.known != was.known || m.facts.capacity != was.capacity || relabelled {
 		c.touchSlots(m)
 	} else if m.facts.takes != was.takes {
 		c.touchBooked(m)
@@ -33,6 +33,9 @@ func (m *machine) readFacts() facts {
 	f := facts{known: m.record != nil, here: m.presence != nil}
 	f.takes = f.known && f.here && m.presence.Ready &&
 		(m.label == nil || !m.label.Cordoned && !m.label.Draining)
+	if f.known {
+		f.capacity = m.record.capacity()
+	}
 	return f
 }
 

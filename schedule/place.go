@@ -194,8 +194,14 @@ func (p *planner) runOn(n *node, m *machine, why string) Write {
 		Unit: n.name, MachineID: m.id, Hash: n.unit.Hash, Target: n.unit.DesiredState,
 		Order: Run, Generation: p.revision, Reason: why,
 	}
+	pl.reserve(n.wants.reserves())
 	if s.order() == Held {
 		pl.Reason = "it ran on there, and nothing has taken over"
+		if pl.reserves().exceeds(s.place.reserves()) {
+			// Whether there is room for the new file is update's to say.
+			pl.Hash = s.place.Hash
+			pl.reserve(s.place.reserves())
+		}
 		if s.place.Hash == pl.Hash && s.place.Target == pl.Target {
 			pl.Generation = s.place.Generation
 		}

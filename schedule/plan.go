@@ -63,7 +63,7 @@ import (
 func (c *Cluster) Plan(now time.Time) []Decision {
 	c.LoseMachines(now)
 	p := &planner{Cluster: c}
-	for len(c.agenda.nodes)+len(c.agenda.pairs) > 0 {
+	for c.wake() {
 		for _, t := range c.agenda.take() {
 			p.do(t)
 		}
@@ -214,8 +214,13 @@ func (p *planner) update(n *node, group []*node) {
 		}
 		next := *pl
 		next.Target = n.unit.DesiredState
-		if next.Hash != n.unit.Hash && group != nil && p.takesFile(s, group) {
-			next.Hash = n.unit.Hash
+		if next.Hash != n.unit.Hash && group != nil {
+			if p.takesFile(s, group) {
+				next.Hash = n.unit.Hash
+				next.reserve(n.wants.reserves())
+			} else {
+				p.agenda.wait(n)
+			}
 		}
 		if next == *pl {
 			continue
@@ -229,13 +234,16 @@ func (p *planner) update(n *node, group []*node) {
 	}
 }
 
-// takesFile reports whether the unit's file may go to the machine: one that
-// isn't there follows when it is back.
+// takesFile reports whether the unit's file may go to the machine: what it
+// reserves must be free there. One that isn't there follows when it is back.
 func (p *planner) takesFile(s *slot, group []*node) bool {
+	a := ask{c: p.Cluster, n: s.node, m: s.machine, group: group}
+	if hasRoom(&a).kind != fits {
+		return false
+	}
 	if !s.machine.facts.here || !s.machine.facts.known {
 		return true
 	}
-	a := ask{c: p.Cluster, n: s.node, m: s.machine, group: group}
 	return a.check(staying).kind == fits
 }
 

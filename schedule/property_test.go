@@ -45,8 +45,11 @@ var (
 		"Conflicts=w@*.service", "Conflicts=b.service", "Conflicts=[cd].service", "Conflicts=w@?.service",
 		"MachineMetadata=region=eu", `MachineMetadata="region=eu" "region=us"`, "MachineMetadata=disk=ssd",
 		"MachineID=m1", "MachineID=m2", "Global=true",
+		"MemoryReservation=1G", "MemoryReservation=2G", "CPUReservation=0.5", "CPUReservation=1",
 	}
-	labelPool = []map[string]string{{}, {"region": "eu"}, {"region": "us"}, {"disk": "ssd"}, {"region": "eu", "disk": "ssd"}}
+	// What a machine may have, beside its metadata.
+	capacityPool = []Machine{{}, {Memory: 1 << 30, CPUs: 1}, {Memory: 3 << 30, CPUs: 2}, {Memory: 4 << 30, CPUs: 1, ReservedMemory: 2 << 30, ReservedCPU: 500}}
+	labelPool    = []map[string]string{{}, {"region": "eu"}, {"region": "us"}, {"disk": "ssd"}, {"region": "eu", "disk": "ssd"}}
 )
 
 func pick[T any](t *rapid.T, what string, from []T) T { return rapid.SampledFrom(from).Draw(t, what) }
@@ -66,7 +69,7 @@ func (h *history) options(name string) []string {
 }
 
 func (h *history) step() {
-	switch rapid.IntRange(0, 14).Draw(h.rt, "event") {
+	switch rapid.IntRange(0, 15).Draw(h.rt, "event") {
 	case 0, 1, 2:
 		name := pick(h.rt, "unit", unitPool)
 		target := pick(h.rt, "target", []unit.TargetState{unit.Launched, unit.Launched, unit.Loaded, unit.Inactive})
@@ -115,6 +118,10 @@ func (h *history) step() {
 		h.plan()
 	case 14:
 		h.refusedPlan()
+	case 15:
+		if id := pick(h.rt, "machine", machinePool); h.live(id) {
+			h.resize(id)
+		}
 	}
 }
 
@@ -126,9 +133,16 @@ func (h *history) someUnit() (string, bool) {
 
 func (h *history) appear(id string) {
 	if _, ok := h.records[key{kind: machineKind, machine: id}]; !ok {
-		h.write(Change{Machine: &Machine{ID: id, Metadata: pick(h.rt, "metadata", labelPool)}})
+		h.resize(id)
 	}
 	h.comeBack(id)
+}
+
+// resize has a machine register, with metadata and a capacity of any kind.
+func (h *history) resize(id string) {
+	m := pick(h.rt, "capacity", capacityPool)
+	m.ID, m.Metadata = id, pick(h.rt, "metadata", labelPool)
+	h.write(Change{Machine: &m})
 }
 
 // refusedPlan has the last of the decisions' writes refused, as when the term
@@ -228,7 +242,7 @@ func indexes(c *Cluster) map[string]string {
 				booked[name] = s.bookedBy
 			}
 		}
-		out[id] = fmt.Sprint(booked, m.load, m.crowd.size, m.crowd.templates, m.crowd.plain, m.crowd.instances, m.crowd.globs,
+		out[id] = fmt.Sprint(booked, m.load, m.used, m.crowd.size, m.crowd.templates, m.crowd.plain, m.crowd.instances, m.crowd.globs,
 			m.lost, m.facts, m.metadata, len(m.ranks), len(m.slots))
 	}
 	for name, n := range c.units {
@@ -249,7 +263,7 @@ func (h *history) checkPlaced() {
 			continue
 		}
 		for _, id := range machinePool {
-			if why := h.unfit(name, id); why == "" {
+			if why := h.unfit(name, id); why == "" && h.hasRoom(name, id) {
 				h.rt.Fatalf("%s is not placed, and fits %s\n%s", name, id, h.c.Explain(name))
 			}
 		}

@@ -48,7 +48,7 @@ func (q *query) refuses(m *machine) refusal {
 	for _, n := range q.part {
 		a.n = n
 		if r := q.refusesOne(&a); r.kind != fits {
-			if len(q.part) > 1 {
+			if len(q.part) > 1 && r.whom == "" {
 				r.whom = n.name
 			}
 			return r

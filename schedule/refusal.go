@@ -6,6 +6,8 @@ type refusal struct {
 	kind refusalKind
 	what string
 	whom string // the unit of the group that does not fit, if not the one asked about
+	// amount is how much is not free.
+	amount int64
 }
 
 type refusalKind byte
@@ -21,6 +23,10 @@ const (
 	cordoned
 	draining
 	notReady
+	unknownMemory
+	unknownCPU
+	lacksMemory
+	lacksCPU
 	conflicts
 	runsElsewhere
 	stopping
@@ -37,9 +43,9 @@ func (r refusal) phrase(machines int) string {
 }
 
 func (r refusal) predicate(one bool) string {
-	is, lack, conflict, do := "are", "lack", "conflict", "do"
+	is, have, lack, conflict, do, they := "are", "have", "lack", "conflict", "do", "they have"
 	if one {
-		is, lack, conflict, do = "is", "lacks", "conflicts", "does"
+		is, have, lack, conflict, do, they = "is", "has", "lacks", "conflicts", "does", "it has"
 	}
 	switch r.kind {
 	case lost:
@@ -63,6 +69,14 @@ func (r refusal) predicate(one bool) string {
 			return is + " not ready (" + r.what + ")"
 		}
 		return is + " not ready"
+	case unknownMemory:
+		return do + " not say how much memory " + they
+	case unknownCPU:
+		return do + " not say how many CPUs " + they
+	case lacksMemory:
+		return have + " less than " + sizeText(r.amount) + " of memory free"
+	case lacksCPU:
+		return have + " less than " + cpuText(r.amount) + " of a CPU free"
 	case conflicts:
 		return conflict + " with " + r.what
 	case runsElsewhere:

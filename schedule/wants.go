@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -40,7 +41,7 @@ func (n *node) compile() *wants {
 	if err != nil {
 		return &wants{err: err}
 	}
-	if r.MachineID == "" && r.MachineOf == nil && r.Metadata == nil && r.Conflicts == nil && r.Replaces == nil && !r.Global {
+	if reflect.ValueOf(r).IsZero() {
 		return nothing
 	}
 	w := &wants{Requirements: r}
