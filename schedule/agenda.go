@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -15,6 +16,8 @@ type agenda struct {
 	waiting map[*node]struct{}
 	// freed are machines where less is reserved since the last Plan.
 	freed map[*machine]struct{}
+	// families are those of which a member has gone down or come up.
+	families map[*family]struct{}
 }
 
 // task is a unit to decide about: everywhere, or on one machine.
@@ -25,9 +28,10 @@ type task struct {
 
 func newAgenda() agenda {
 	return agenda{
-		pairs:   make(map[task]struct{}),
-		waiting: make(map[*node]struct{}),
-		freed:   make(map[*machine]struct{}),
+		pairs:    make(map[task]struct{}),
+		waiting:  make(map[*node]struct{}),
+		freed:    make(map[*machine]struct{}),
+		families: make(map[*family]struct{}),
 	}
 }
 
@@ -41,6 +45,9 @@ func (t *agenda) mark(n *node) {
 
 // pair has the unit decided about on one machine.
 func (t *agenda) pair(n *node, m *machine) { t.pairs[task{n, m}] = struct{}{} }
+
+// family has those of a template decided about that wait for each other.
+func (t *agenda) family(f *family) { t.families[f] = struct{}{} }
 
 func (t *agenda) wait(n *node) { t.waiting[n] = struct{}{} }
 
@@ -65,6 +72,15 @@ func (t *agenda) take() []task {
 		return cmp.Or(strings.Compare(a.node.name, b.node.name), strings.Compare(a.machineID(), b.machineID()))
 	})
 	return tasks
+}
+
+// takeFamilies is take for what is to be done once each unit has had its turn.
+func (t *agenda) takeFamilies() []*family {
+	families := slices.SortedFunc(maps.Keys(t.families), func(a, b *family) int {
+		return strings.Compare(a.template, b.template)
+	})
+	clear(t.families)
+	return families
 }
 
 func (t task) machineID() string {
@@ -98,7 +114,7 @@ func (c *Cluster) wake() bool {
 		}
 		clear(t.freed)
 	}
-	return len(t.nodes)+len(t.pairs) > 0
+	return len(t.nodes)+len(t.pairs)+len(t.families) > 0
 }
 
 // touch has the unit of a slot decided about that changed there. What is gone

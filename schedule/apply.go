@@ -118,6 +118,10 @@ func (c *Cluster) setUnit(n *node, ch *Change) {
 		}
 		c.reindex(s, was[i]) // what is booked depends on the record
 	}
+	c.reckon(n)
+	if f := c.families[n.name]; f != nil {
+		c.agenda.family(f) // more of its instances may be down now
+	}
 	c.conflictsGone(n, old)
 }
 

@@ -44,6 +44,7 @@ type node struct {
 	follows  map[*node]struct{} // those whose MachineOf names it
 
 	dirty bool
+	down  bool // wanted and not available, as counted in the family
 }
 
 // machine is what is known of one machine ID, and what is on it.
@@ -70,6 +71,8 @@ type facts struct {
 	known bool // it has a machine record
 	here  bool // it has a presence
 	takes bool // new units may be placed on it
+	// draining says that it is to be left by what is on it.
+	draining bool
 
 	capacity amounts // what units may reserve
 }

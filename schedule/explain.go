@@ -143,9 +143,43 @@ func (c *Cluster) explainPlaced(e *Explanation, n *node, group []*node) {
 	if misfit != n {
 		why.whom = misfit.name
 	}
+	e.Summary += fmt.Sprintf(", but %s %s", misfit.running().machine.id, why.phrase(1))
+	if o := c.overdrawn(group); why.kind == draining && o != nil {
+		e.Summary += "; " + c.overdrawnText(n, o)
+		return
+	}
 	t := c.tabulate(n, &query{c: c, part: group, group: group, free: true})
 	e.Fits, e.Reasons = t.fits, t.reasons()
-	e.Summary += fmt.Sprintf(", but %s %s; %s", misfit.running().machine.id, why.phrase(1), t.sentence())
+	e.Summary += "; " + t.sentence()
+}
+
+// overdrawnText says why n has to stay for now: it, or o which goes with it,
+// is one too many of a template's instances.
+func (c *Cluster) overdrawnText(n, o *node) string {
+	whose := ""
+	if o != n {
+		whose = " for " + o.name
+	}
+	text := fmt.Sprintf("it waits%s, since %s has MaxUnavailable=%d", whose, o.template, c.maxUnavailable(o))
+	var down []*node
+	for x := range o.family.members {
+		if x.down {
+			down = append(down, x)
+		}
+	}
+	if len(down) == 0 {
+		return text
+	}
+	slices.SortFunc(down, byName)
+	is := " is"
+	if len(down) > 1 {
+		is = " are"
+	}
+	names := nodeNames(down)
+	if more := len(names) - 3; more > 0 {
+		names = append(names[:3], fmt.Sprintf("%d more", more))
+	}
+	return text + " and " + listed(names) + is + " not available"
 }
 
 func (c *Cluster) explainPending(e *Explanation, n *node, group []*node) {

@@ -54,6 +54,7 @@ func (s *slot) occupied() bool { return s.claim().occupied }
 
 // reindex brings every index from what the slot was to what it is.
 func (c *Cluster) reindex(s *slot, was view) {
+	c.reckon(s.node)
 	now := s.view()
 	if now == was {
 		return

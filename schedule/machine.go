@@ -14,6 +14,11 @@ func (c *Cluster) refresh(m *machine) {
 		return
 	}
 	c.rank(m, old)
+	if m.facts.here != was.here {
+		for _, s := range m.slots {
+			c.reckon(s.node)
+		}
+	}
 	switch {
 	case m.facts.here || !m.facts.known:
 		m.lost = false
@@ -21,7 +26,9 @@ func (c *Cluster) refresh(m *machine) {
 	case !m.lost:
 		c.absent[m] = struct{}{}
 	}
-	if m.facts.here != was.here || m.facts.known != was.known || m.facts.capacity != was.capacity || relabelled {
+	same := m.facts
+	same.takes = was.takes
+	if same != was || relabelled {
 		c.touchSlots(m)
 	} else if m.facts.takes != was.takes {
 		c.touchBooked(m)
@@ -33,6 +40,7 @@ func (m *machine) readFacts() facts {
 	f := facts{known: m.record != nil, here: m.presence != nil}
 	f.takes = f.known && f.here && m.presence.Ready &&
 		(m.label == nil || !m.label.Cordoned && !m.label.Draining)
+	f.draining = m.label != nil && m.label.Draining
 	if f.known {
 		f.capacity = m.record.capacity()
 	}

@@ -44,9 +44,9 @@ func (c *Cluster) dislodged(part, group []*node) (to *machine, from []*slot) {
 	return to, from
 }
 
-// relocate releases the group from machines that one of it no longer fits, if
-// another machine would take them all now. It reports whether the group has to
-// stay where it doesn't fit.
+// relocate releases the group from machines that one of it no longer fits or
+// that are being drained, if another machine would take them all now. It
+// reports whether the group has to stay although it is to go.
 func (p *planner) relocate(group []*node) (waits bool) {
 	why, misfit, sure := p.misfit(group)
 	if misfit == nil {
@@ -54,6 +54,14 @@ func (p *planner) relocate(group []*node) (waits bool) {
 	}
 	if !sure {
 		return true
+	}
+	if why.kind == draining && p.overdrawn(group) != nil {
+		for _, n := range group {
+			if n.family != nil {
+				n.family.waiting[n] = struct{}{}
+			}
+		}
+		return false
 	}
 	q := query{c: p.Cluster, part: group, group: group, free: true}
 	m := q.best()
@@ -157,9 +165,24 @@ func (s *slot) redirected(to string) Write {
 }
 
 // misfit returns the first of the group that doesn't fit the live machine it
-// is on, and why. sure is false if part of the group is on machines that are
-// not there.
+// is on, and why; or that is on one which is being drained. sure is false if
+// part of the group is on machines that are not there.
 func (c *Cluster) misfit(group []*node) (why refusal, misfit *node, sure bool) {
+	why, misfit, sure = c.misfitFor(group, func(a *ask) refusal { return a.check(staying) })
+	if misfit == nil {
+		why, misfit, sure = c.misfitFor(group, isDrained)
+	}
+	return why, misfit, sure
+}
+
+func isDrained(a *ask) refusal {
+	if a.m.facts.draining {
+		return refusal{kind: draining}
+	}
+	return refusal{}
+}
+
+func (c *Cluster) misfitFor(group []*node, check constraint) (why refusal, misfit *node, sure bool) {
 	sure = true
 	for _, n := range group {
 		s := n.running()
@@ -169,7 +192,7 @@ func (c *Cluster) misfit(group []*node) (why refusal, misfit *node, sure bool) {
 			sure = false
 		case misfit == nil && s.machine.facts.known:
 			a := ask{c: c, n: n, m: s.machine, group: group}
-			if r := a.check(staying); r.kind != fits {
+			if r := check(&a); r.kind != fits {
 				why, misfit = r, n
 			}
 		}

@@ -7,6 +7,9 @@ import "slices"
 func (p *planner) planGroup(group []*node) {
 	for _, n := range group {
 		delete(p.agenda.waiting, n)
+		if n.family != nil {
+			delete(n.family.waiting, n)
+		}
 	}
 	if slices.ContainsFunc(group, (*node).inFlight) {
 		return // what comes back has it decided about again

@@ -67,6 +67,9 @@ func (c *Cluster) Plan(now time.Time) []Decision {
 		for _, t := range c.agenda.take() {
 			p.do(t)
 		}
+		for _, f := range c.agenda.takeFamilies() {
+			p.planFamily(f)
+		}
 	}
 	return p.decisions
 }

@@ -248,6 +248,9 @@ func indexes(c *Cluster) map[string]string {
 	for name, n := range c.units {
 		out[name] = fmt.Sprint(n.revision, len(n.slots), len(n.follows))
 	}
+	for template, f := range c.families {
+		out[template+" family"] = fmt.Sprint(f.down, len(f.members))
+	}
 	out["labels"] = fmt.Sprint(len(c.byMeta), len(c.globals), c.byLoad.Len())
 	return out
 }

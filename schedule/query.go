@@ -11,7 +11,7 @@ type query struct {
 	part  []*node // the units
 	group []*node // all that they are bound to, themselves among it
 	// free says that whatever machines the units are on would have stopped
-	// them first.
+	// them first. They don't stay, then, where they are to go.
 	free bool
 }
 
@@ -59,6 +59,9 @@ func (q *query) refuses(m *machine) refusal {
 
 func (q *query) refusesOne(a *ask) refusal {
 	if s := a.n.on(a.m); s != nil && a.m.facts.here && (s.order() == Run || s.order() == Held) {
+		if q.free && a.m.facts.draining {
+			return refusal{kind: draining}
+		}
 		if o := a.n.runsOn(); o != nil && s.order() == Held && !s.runs() && !q.free {
 			return refusal{kind: runsElsewhere, what: o.id}
 		}
