@@ -241,9 +241,60 @@ func (h *history) checkRelease(d Decision, was, p Placement) {
 	case h.wasGlobal(p.Unit) && !h.isGlobal(p.Unit):
 	case h.unfit(p.Unit, p.MachineID) != "":
 	case h.boundUnfit(d):
+	case h.drained(d):
+		h.checkBudgets(d)
 	default:
 		h.rt.Fatalf("%s: stops %+v without a reason", d.Reason, was)
 	}
+}
+
+// drained reports whether a unit of the decision is on a machine that is being
+// drained.
+func (h *history) drained(d Decision) bool {
+	return slices.ContainsFunc(d.Writes, func(w Write) bool {
+		l, ok := h.records[key{kind: labelKind, machine: w.Placement.MachineID}]
+		return ok && l.Label.Draining
+	})
+}
+
+// checkBudgets looks for a template of which the decision's releases take down
+// more than it may have unavailable, those aside that are down anyway.
+func (h *history) checkBudgets(d Decision) {
+	takes, down := make(map[string]int), make(map[string]int)
+	for _, name := range unitPool {
+		if templateOf(name) == "" || !h.binding(name) {
+			continue
+		}
+		switch {
+		case !h.isUp(name):
+			down[templateOf(name)]++
+		case h.writesTo(d, name):
+			takes[templateOf(name)]++
+		}
+	}
+	for template, n := range takes {
+		limit := 1
+		for _, w := range d.Writes {
+			if _, r, _ := h.record(w.Placement.Unit); templateOf(w.Placement.Unit) == template {
+				limit = max(limit, r.MaxUnavailable)
+			}
+		}
+		if n+down[template] > limit {
+			h.rt.Fatalf("%s: takes down %d of %s, of which %d are not available and %d may be", d.Reason, n, template, down[template], limit)
+		}
+	}
+}
+
+// isUp reports whether the unit is as it should be on some machine.
+func (h *history) isUp(name string) bool {
+	for _, p := range h.placements() {
+		s, ok := h.state(p.MachineID, name)
+		if p.Unit == name && p.Order == Run && ok && h.live(p.MachineID) && s.Generation == p.Generation &&
+			s.Reached.AtLeast(p.Target) && (p.Target == unit.Loaded || s.ActiveState == "active") {
+			return true
+		}
+	}
+	return false
 }
 
 func (h *history) settledElsewhere(name, id string) bool {

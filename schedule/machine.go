@@ -26,11 +26,12 @@ func (c *Cluster) refresh(m *machine) {
 	case !m.lost:
 		c.absent[m] = struct{}{}
 	}
-	same := m.facts
-	same.takes = was.takes
-	if same != was || relabelled {
+	toStay := m.facts
+	toStay.takes = was.takes // is nothing to those that are there
+	switch {
+	case toStay != was || relabelled:
 		c.touchSlots(m)
-	} else if m.facts.takes != was.takes {
+	case m.facts.takes != was.takes:
 		c.touchBooked(m)
 	}
 	c.offer(m)

@@ -15,8 +15,9 @@ import (
 //
 // A machine is live if it has a presence, and lost if it has a record but no
 // presence and evictions are not held. In between it is neither: nothing is
-// placed there and nothing evicted. A machine that is not ready, cordoned or
-// being drained takes no new units and keeps its own.
+// placed there and nothing evicted. A machine that is not ready or cordoned
+// takes no new units and keeps its own; one that is being drained keeps those
+// that can't move.
 //
 // A unit that is not global and whose target state is at least loaded belongs
 // on one machine:
@@ -40,6 +41,11 @@ import (
 //   - It no longer fits its live machine: the placement becomes release if
 //     another machine would take the unit now, and otherwise stays. Of two
 //     placed units that conflict, the one changed later goes.
+//   - Its live machine is being drained: the same, and within MaxUnavailable=.
+//     Of a template's instances that many may be unavailable at once: those
+//     that are wanted and not, on a live machine, as their target state asks,
+//     or failed, or still starting. A move that takes down one too many waits;
+//     one of those that are down anyway doesn't.
 //   - A held placement on a machine that is back becomes release once the
 //     replacement has got as far as it should, and run if there is none.
 //   - It is not placed: it goes to the machine that fits and has the fewest

@@ -45,6 +45,7 @@ var (
 		"Conflicts=w@*.service", "Conflicts=b.service", "Conflicts=[cd].service", "Conflicts=w@?.service",
 		"MachineMetadata=region=eu", `MachineMetadata="region=eu" "region=us"`, "MachineMetadata=disk=ssd",
 		"MachineID=m1", "MachineID=m2", "Global=true",
+		"MaxUnavailable=2",
 		"MemoryReservation=1G", "MemoryReservation=2G", "CPUReservation=0.5", "CPUReservation=1",
 	}
 	// What a machine may have, beside its metadata.
@@ -69,7 +70,7 @@ func (h *history) options(name string) []string {
 }
 
 func (h *history) step() {
-	switch rapid.IntRange(0, 15).Draw(h.rt, "event") {
+	switch rapid.IntRange(0, 16).Draw(h.rt, "event") {
 	case 0, 1, 2:
 		name := pick(h.rt, "unit", unitPool)
 		target := pick(h.rt, "target", []unit.TargetState{unit.Launched, unit.Launched, unit.Loaded, unit.Inactive})
@@ -97,6 +98,7 @@ func (h *history) step() {
 		if rapid.IntRange(0, 3).Draw(h.rt, "remove") == 0 {
 			l.Removed = []string{"region"}
 		}
+		l.Draining = rapid.IntRange(0, 3).Draw(h.rt, "drain") == 0
 		h.label(l)
 	case 9:
 		if id := pick(h.rt, "machine", machinePool); h.live(id) {
@@ -118,11 +120,25 @@ func (h *history) step() {
 		h.plan()
 	case 14:
 		h.refusedPlan()
+	case 16:
+		h.misbehave()
 	case 15:
 		if id := pick(h.rt, "machine", machinePool); h.live(id) {
 			h.resize(id)
 		}
 	}
+}
+
+// misbehave has a unit fail that runs, or be restarted.
+func (h *history) misbehave() {
+	id, name := pick(h.rt, "machine", machinePool), pick(h.rt, "unit", unitPool)
+	s, has := h.running[id][name]
+	if !has || !h.live(id) || s.Reached != unit.Launched {
+		return
+	}
+	s.ActiveState = pick(h.rt, "becomes", []string{"failed", "activating", "inactive", "active"})
+	h.running[id][name] = s
+	h.report(id, s)
 }
 
 func (h *history) someUnit() (string, bool) {
@@ -212,6 +228,7 @@ func (h *history) rest() {
 	h.checkState()
 	h.checkFresh()
 	h.checkPlaced()
+	h.checkDrained()
 	h.quiet()
 }
 
@@ -268,6 +285,25 @@ func (h *history) checkPlaced() {
 		for _, id := range machinePool {
 			if why := h.unfit(name, id); why == "" && h.hasRoom(name, id) {
 				h.rt.Fatalf("%s is not placed, and fits %s\n%s", name, id, h.c.Explain(name))
+			}
+		}
+	}
+}
+
+// checkDrained tries every machine by brute force for units that stand alone
+// on one that is being drained.
+func (h *history) checkDrained() {
+	for _, name := range unitPool {
+		n, at := h.c.units[name], h.whereRun(name)
+		if n == nil || !n.binds() || len(n.wants.MachineOf)+len(n.follows) > 0 || at == "" || !h.c.machines[at].facts.draining {
+			continue
+		}
+		if h.c.overdrawn([]*node{n}) != nil {
+			continue
+		}
+		for _, id := range machinePool {
+			if why := h.unfit(name, id); id != at && !h.hasPlacement(name, id) && why == "" && h.hasRoom(name, id) {
+				h.rt.Fatalf("%s stays on %s, which is being drained, and fits %s\n%s", name, at, id, h.c.Explain(name))
 			}
 		}
 	}
