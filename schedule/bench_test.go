@@ -82,3 +82,37 @@ func benchSnapshot(b *testing.B, machines, units int, options func(i int) []stri
 	}
 	return u
 }
+
+// BenchmarkSimulate loses the tenth part of the machines of a settled cluster.
+func BenchmarkSimulate(b *testing.B) {
+	for _, size := range []struct{ machines, units int }{{1000, 100_000}, {10_000, 1_000_000}} {
+		b.Run(fmt.Sprintf("machines=%d/units=%d", size.machines, size.units), func(b *testing.B) {
+			u := benchSettled(b, size.machines, size.units)
+			var what WhatIf
+			for i := range size.machines / 10 {
+				what.Lose = append(what.Lose, u.Changes[2*i].Machine.ID)
+			}
+			for b.Loop() {
+				o, err := Simulate(u, DefaultPolicy(), time.Unix(0, 0), what)
+				if err != nil || len(o.Moved) < size.units/11 || len(o.Pending) > 0 {
+					b.Fatalf("%d moved, %d pending, %v", len(o.Moved), len(o.Pending), err)
+				}
+			}
+		})
+	}
+}
+
+// benchSettled is a cluster whose units are placed and run.
+func benchSettled(b *testing.B, machines, units int) Update {
+	u := benchSnapshot(b, machines, units, func(int) []string { return nil })
+	c := NewCluster()
+	c.Apply(u)
+	for _, d := range c.Plan(time.Unix(0, 0)) {
+		p := d.Writes[0].Placement
+		u.Revision++
+		u.Changes = append(u.Changes, Change{Revision: u.Revision, Placement: &p}, Change{Revision: u.Revision, State: &unit.State{
+			Name: p.Unit, MachineID: p.MachineID, Hash: p.Hash, Generation: p.Generation, ActiveState: "active", Reached: p.Target,
+		}})
+	}
+	return u
+}

@@ -158,7 +158,7 @@ func (c *Cluster) resolves(n *node, resolved map[*node]bool) bool {
 
 func (c *Cluster) whyBroken(n *node, resolved map[*node]bool) string {
 	if cycle := c.cycle(n); cycle != nil {
-		return cycleText(cycle)
+		return cycleText(nodeNames(cycle))
 	}
 	for _, name := range n.wants.MachineOf {
 		t := c.units[name]
@@ -209,8 +209,8 @@ func (c *Cluster) followed(n *node) []*node {
 	return found
 }
 
-func cycleText(cycle []*node) string {
-	switch names := nodeNames(cycle); len(names) {
+func cycleText(names []string) string {
+	switch len(names) {
 	case 1:
 		return names[0] + " asks for its own machine (MachineOf cycle)"
 	case 2:
