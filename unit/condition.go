@@ -106,7 +106,7 @@ func (c Condition) checkKey() error {
 func unknownOperator(c Condition) error {
 	meant := map[Operator]Operator{"==": Equals, "===": Equals, "=>": AtLeast, "=<": AtMost, "<>": Differs, "=!": Differs, "!==": Differs}
 	hint := "the operators are =, !=, >=, <=, > and <"
-	if op, ok := meant[c.Op]; ok {
+	if op, ok := meant[c.Op]; ok && c.Value != "" {
 		hint = fmt.Sprintf("did you mean %.40s?", Condition{c.Key, op, c.Value})
 	}
 	if literal, ok := strings.CutPrefix(string(c.Op), "="); ok && c.Value != "" {

@@ -60,6 +60,7 @@ func TestParseConditionRefuses(t *testing.T) {
 		{"region==eu", "== is no operator, did you mean region=eu? (a value that begins with = needs a space before it)"},
 		{"cpus=>16", "=> is no operator, did you mean cpus>=16? (a value that begins with > needs a space before it)"},
 		{"cpus =< 16", "=< is no operator, did you mean cpus<=16? (a value that begins with < needs a space before it)"},
+		{"region==", "== is no operator, the operators are =, !=, >=, <=, > and <"},
 		{"region<>eu", "<> is no operator, did you mean region!=eu?"},
 		{"region=!eu", "=! is no operator, did you mean region!=eu? (a value that begins with ! needs a space before it)"},
 		{"region!==eu", "!== is no operator, did you mean region!=eu?"},
@@ -80,6 +81,8 @@ func TestParseConditionRefuses(t *testing.T) {
 		{"memory>16GB", `"16GB" is no number: > compares with one such as 16, 1.5 or 16G, or with a version such as 20.10.0, did you mean 16G?`},
 		{"memory<16g", `"16g" is no number: < compares with one such as 16, 1.5 or 16G, or with a version such as 20.10.0, did you mean 16G?`},
 		{"cpus<=1e3", `"1e3" is no number: <= compares`},
+		{"cpus<=K", `"K" is no number`},
+		{"cpus<=" + strings.Repeat("9", 308) + "E", `"9999999999999999999999999999999999999999" is no number`},
 		{"cpus<=0x10", `"0x10" is no number: <= compares`},
 		{"cpus<=1_000", `"1_000" is no number`},
 		{"cpus<=Inf", `"Inf" is no number`},
@@ -99,7 +102,7 @@ func TestParseConditionRefuses(t *testing.T) {
 func TestHolds(t *testing.T) {
 	machine := map[string]string{
 		"region": "eu", "empty": "", "cpus": "16", "load": "1.5", "memory": "17179869184", "disk": "2T", "name": "m16",
-		"kernel": "6.1.0-18-amd64", "docker": "20.10.24+dfsg1", "os": "12", "cold": "-5",
+		"kernel": "6.1.0-18-amd64", "docker": "20.10.24+dfsg1", "os": "12", "cold": "-5", "odd": "6..2.9",
 		"large": "9007199254740992", "long": "100000000000000000000.20000000000000000000000.3",
 	}
 	for _, tt := range []struct {
@@ -128,6 +131,7 @@ func TestHolds(t *testing.T) {
 		{"kernel>=5.10", true}, {"kernel<5.10", false}, {"kernel<6.10", true}, {"kernel>=6.2", false}, {"kernel>6.0.99999", true},
 		{"docker>=20.10.5", true}, {"docker>=20.10.100", false}, {"docker>=20.10.024", true}, {"docker>=20.10.24.1", false},
 		{"docker<20.10.24.0.0", false}, {"docker<=20.10.24.0.0", true}, {"docker<23", true},
+		{"odd>=6.0.0", true}, {"odd<6.0.1", true}, {"odd>=6", false},
 		{"os>=11.0.0", true}, {"os>=12.0.1", false}, {"os<12.0.1", true}, {"os>=12.0.0", true},
 		{"long>99999999999999999999.99.9", true}, {"long>100000000000000000000.20000000000000000000001.0", false},
 		{"long>100000000000000000000.19999999999999999999999.9", true},

@@ -181,6 +181,27 @@ func numbered(format string, n int) []string {
 	return lines
 }
 
+// What other schedulers write is recognized where it could be meant.
+func TestMeantAmounts(t *testing.T) {
+	for text, want := range map[string]string{
+		"MemoryReservation=1EB": "1E", "MemoryReservation=0.5 kib": "0.5K", "MemoryReservation=7b": "7",
+		"MemoryReservation=2EB": "", "MemoryReservation=0MB": "", "MemoryReservation=-1MB": "", "MemoryReservation=1XB": "", "MemoryReservation=MB": "",
+		"MemoryReservation=" + strings.Repeat("9", 400) + "MB": "", "MemoryReservation=1e3MB": "", "MemoryReservation=1IB": "",
+		"CPUReservation=1m": "0.001", "CPUReservation=2000m": "2", "CPUReservation=100000000m": "100000",
+		"CPUReservation=100000001m": "", "CPUReservation=0m": "", "CPUReservation=-5m": "", "CPUReservation=1.5m": "", "CPUReservation=5k": "", "CPUReservation=m": "",
+	} {
+		_, err := fleetFile(t, text).Requirements("a.service")
+		if err == nil {
+			t.Errorf("%s is accepted", text)
+			continue
+		}
+		_, meant, _ := strings.Cut(err.Error(), ", did you mean ")
+		if meant = strings.TrimSuffix(meant, "?"); meant != want {
+			t.Errorf("%s: %v, want %q meant", text, err, want)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -202,7 +223,9 @@ func TestCheck(t *testing.T) {
 		{"a@.service", []string{"Instances=0", "MachineOf=a@1.service", "Replaces=b.service"}, ""},
 		{"a@.service", []string{"Instances=3", "MachineOf=a@3.service"}, "line 3: MachineOf names a@3.service, which with Instances=3 has this file itself"},
 		{"a@.service", []string{"Conflicts=%p@2.service", "Instances=3"}, "line 2: Conflicts names a@2.service, which with Instances=3 has this file itself"},
+		{"a@.service", []string{"Instances=3", "MachineOf=a@1.service"}, "line 3: MachineOf names a@1.service, which with Instances=3 has this file itself"},
 		{"a@.service", []string{"Instances=3", "MachineOf=a@03.service"}, ""},
+		{"a@.service", []string{"Instances=2", "Replaces=a@[1].service", "Replaces=a@2*.service"}, ""},
 		{"a@.service", []string{"Instances=2", "Replaces=%p@*.service"},
 			"line 2: Instances=2 can't be combined with Replaces=a@*.service: the instances would replace each other"},
 		{"a@.service", []string{"Instances=1", "Replaces=%p@*.service"}, ""},
