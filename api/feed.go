@@ -11,10 +11,11 @@ import (
 // feed follows the store for all event streams together, as long as there is
 // one.
 type feed struct {
-	store Store
-	base  context.Context
-	stop  context.CancelFunc
-	group sync.WaitGroup
+	store  Store
+	policy schedule.Policy
+	base   context.Context
+	stop   context.CancelFunc
+	group  sync.WaitGroup
 
 	mu      sync.Mutex
 	session *session
@@ -44,8 +45,8 @@ type subscriber struct {
 	stir  bool // something changed that may bear on explanations
 }
 
-func newFeed(store Store) *feed {
-	f := &feed{store: store}
+func newFeed(store Store, policy schedule.Policy) *feed {
+	f := &feed{store: store, policy: policy}
 	f.base, f.stop = context.WithCancel(context.Background())
 	return f
 }
@@ -87,7 +88,7 @@ func (f *feed) begin() *session {
 		ready: make(chan struct{}),
 		done:  make(chan struct{}),
 		stop:  cancel,
-		view:  newView(),
+		view:  newView(f.policy),
 		subs:  map[*subscriber]bool{},
 	}
 	f.group.Go(func() {

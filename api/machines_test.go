@@ -68,16 +68,18 @@ func TestPatchMachinesRefuses(t *testing.T) {
 	w.machine("m1", "10.0.0.1", nil)
 	good := `{"op":"add","path":"/m1/metadata/ok","value":"1"}`
 	for bad, says := range map[string]string{
-		`{"op":"move","path":"/m1/metadata/a"}`:                  "none of add, remove, replace",
-		`{"op":"add","path":"/m1/metadata/a"}`:                   "lacks a value",
-		`{"op":"add","path":"/m1/metadata/a","value":7}`:         "decode",
-		`{"op":"add","path":"/m1/metadata/a","value":"x\ny"}`:    "can't be printed",
-		`{"op":"add","path":"/m1/metadata/","value":"1"}`:        "no machine and metadata key",
-		`{"op":"add","path":"/m1/metadata/a~2","value":"1"}`:     "neither ~0 nor ~1",
-		`{"op":"add","path":"/m1/id","value":"1"}`:               "/ID/metadata/KEY",
-		`{"op":"add","path":"/m1/metadata/a/b","value":"1"}`:     "/ID/metadata/KEY",
-		`{"op":"add","path":"/nobody/metadata/a","value":"1"}`:   "nobody",
-		`{"op":"remove","path":"/nobody/metadata/a","value":""}`: "nobody",
+		`{"op":"move","path":"/m1/metadata/a"}`:                   "none of add, remove, replace",
+		`{"op":"add","path":"/m1/metadata/a"}`:                    "lacks a value",
+		`{"op":"add","path":"/m1/metadata/a","value":7}`:          "decode",
+		`{"op":"add","path":"/m1/metadata/a","value":"x\ny"}`:     "can't be printed",
+		`{"op":"add","path":"/m1/metadata/","value":"1"}`:         "no machine and metadata key",
+		`{"op":"add","path":"/m1/metadata/a~2","value":"1"}`:      "neither ~0 nor ~1",
+		`{"op":"add","path":"/m1/metadata/fleet.os","value":"x"}`: "fleet.os can't be changed: what begins with fleet. is what fleetd finds by itself",
+		`{"op":"remove","path":"/m1/metadata/fleet.os"}`:          "fleet.os can't be changed",
+		`{"op":"add","path":"/m1/id","value":"1"}`:                "/ID/metadata/KEY",
+		`{"op":"add","path":"/m1/metadata/a/b","value":"1"}`:      "/ID/metadata/KEY",
+		`{"op":"add","path":"/nobody/metadata/a","value":"1"}`:    "nobody",
+		`{"op":"remove","path":"/nobody/metadata/a","value":""}`:  "nobody",
 	} {
 		status, _, answer := w.call("PATCH", "/fleet/v1/machines", "["+good+","+bad+"]")
 		if status != 400 || !strings.Contains(answer, says) {

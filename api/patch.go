@@ -84,6 +84,9 @@ func (p Patch) edit() (edit, error) {
 	if e.machine == "" || e.key == "" || !printable(e.key) || strings.ContainsAny(e.key, "=,") {
 		return edit{}, fmt.Errorf("path %q names no machine and metadata key", p.Path)
 	}
+	if strings.HasPrefix(e.key, schedule.FoundPrefix) {
+		return edit{}, fmt.Errorf("%s can't be changed: what begins with %s is what fleetd finds by itself", e.key, schedule.FoundPrefix)
+	}
 	switch p.Op {
 	case "add", "replace":
 		if p.Value == nil {

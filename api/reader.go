@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+
+	"fleet/schedule"
 )
 
 // keptViews is how many snapshots are kept for the later pages of listings.
@@ -14,10 +16,11 @@ const keptViews = 4
 // share the one after it: each read begins after the calls that it answers, so
 // every answer is as fresh as if the call had read by itself.
 type reader struct {
-	store Store
-	base  context.Context // of the reads
-	stop  context.CancelFunc
-	group sync.WaitGroup
+	store  Store
+	policy schedule.Policy
+	base   context.Context // of the reads
+	stop   context.CancelFunc
+	group  sync.WaitGroup
 
 	mu      sync.Mutex
 	running *read
@@ -33,8 +36,8 @@ type read struct {
 	err  error
 }
 
-func newReader(store Store) *reader {
-	r := &reader{store: store}
+func newReader(store Store, policy schedule.Policy) *reader {
+	r := &reader{store: store, policy: policy}
 	r.base, r.stop = context.WithCancel(context.Background())
 	return r
 }
@@ -109,7 +112,7 @@ func (r *reader) snapshot(ctx context.Context, revision int64) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster: %w", err)
 	}
-	v := newView()
+	v := newView(r.policy)
 	v.apply(u)
 	return v, nil
 }

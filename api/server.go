@@ -37,8 +37,9 @@ type Store interface {
 // Config is what a Server is made of. Only Store is mandatory.
 type Config struct {
 	Store     Store
-	MachineID string       // whose fleetd this is, told by /health
-	Logger    *slog.Logger // of what clients can't be told; nil discards
+	Policy    schedule.Policy // the engine's, for explain; without a strategy it is the default
+	MachineID string          // whose fleetd this is, told by /health
+	Logger    *slog.Logger    // of what clients can't be told; nil discards
 	// Unavailable says why this fleetd can't answer; while it isn't empty
 	// every call fails with 503 and that reason.
 	Unavailable func() string
@@ -65,13 +66,16 @@ func NewServer(cfg Config) *Server {
 	if cfg.PageLimit <= 0 {
 		cfg.PageLimit = 100
 	}
+	if cfg.Policy.Strategy == "" {
+		cfg.Policy = schedule.DefaultPolicy()
+	}
 	if cfg.Unavailable == nil {
 		cfg.Unavailable = func() string { return "" }
 	}
 	s := &Server{cfg: cfg, log: cfg.Logger, mux: http.NewServeMux()}
 	s.closing, s.hangUp = context.WithCancel(context.Background())
-	s.reader = newReader(cfg.Store)
-	s.feed = newFeed(cfg.Store)
+	s.reader = newReader(cfg.Store, cfg.Policy)
+	s.feed = newFeed(cfg.Store, cfg.Policy)
 	s.routes()
 	return s
 }

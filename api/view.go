@@ -15,8 +15,10 @@ type view struct {
 	known map[string]bool // the names that a unit, a placement or a state has
 }
 
-func newView() *view {
-	return &view{Cluster: schedule.NewCluster(), known: map[string]bool{}}
+func newView(policy schedule.Policy) *view {
+	v := &view{Cluster: schedule.NewCluster(), known: map[string]bool{}}
+	v.SetPolicy(policy)
+	return v
 }
 
 // explain says why the unit is where it is. A machine that is absent counts as

@@ -30,8 +30,9 @@ func wholeNumber(s string, least, most int) (int, error) {
 	return n, nil
 }
 
-// parseMemory reads a size in bytes, rounded up to whole ones.
-func parseMemory(s string) (int64, error) {
+// ParseMemory reads a size with systemd's suffixes: bytes, more than 0, rounded
+// up to whole ones.
+func ParseMemory(s string) (int64, error) {
 	n, ok := number(s)
 	switch {
 	case !ok:
@@ -61,8 +62,8 @@ func meantSize(s string) string {
 	return ", did you mean " + meant + "?"
 }
 
-// parseCPU reads a number of CPUs into thousandths.
-func parseCPU(s string) (int64, error) {
+// ParseCPU reads a number of CPUs, more than 0, into thousandths.
+func ParseCPU(s string) (int64, error) {
 	_, fraction, _ := strings.Cut(s, ".")
 	n, ok := number(s)
 	switch {

@@ -146,9 +146,9 @@ func (d *demands) set(v fleetValue, text string) (err error) {
 	case priority:
 		d.Priority, err = wholeNumber(text, -maxPriority, maxPriority)
 	case memoryReservation:
-		d.Memory, err = parseMemory(text)
+		d.Memory, err = ParseMemory(text)
 	case cpuReservation:
-		d.CPU, err = parseCPU(text)
+		d.CPU, err = ParseCPU(text)
 	case reschedule:
 		d.Reschedule, err = parseReschedule(text)
 	case global:

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"fleet/schedule"
 )
 
 // DefaultConfigPath is the file that is read when --config names no other.
@@ -20,16 +22,22 @@ type Config struct {
 	ShowVersion bool   // --version: print the version and leave
 	Path        string // the file that was read, or would have been
 
-	Verbosity     int               // 0 or more; see LogLevel
-	PublicIP      string            // an IP address; empty: fleetd finds one
-	Metadata      map[string]string // never nil
-	AgentTTL      time.Duration     // whole seconds
-	RestartGrace  time.Duration     // whole seconds; 0: none
-	TokenLimit    int               // most entries on a page of the API
-	DisableEngine bool              // this fleetd never leads
-	APIListen     []string          // host:port, loopback or private addresses only
-	DataDir       string            // absolute
-	DockerHost    string            // unix:///path or tcp://127.0.0.1:port
+	Verbosity    int               // 0 or more; see LogLevel
+	PublicIP     string            // an IP address; empty: fleetd finds one
+	Metadata     map[string]string // never nil
+	AgentTTL     time.Duration     // whole seconds
+	RestartGrace time.Duration     // whole seconds; 0: none
+	Policy       schedule.Policy   // of the engine, should this fleetd lead
+
+	// What of the machine is kept from units: bytes, thousandths of a CPU.
+	ReservedMemory int64
+	ReservedCPU    int64
+
+	TokenLimit    int      // most entries on a page of the API
+	DisableEngine bool     // this fleetd never leads
+	APIListen     []string // host:port, loopback or private addresses only
+	DataDir       string   // absolute
+	DockerHost    string   // unix:///path or tcp://127.0.0.1:port
 
 	EtcdKeyPrefix      string        // begins and ends with a slash
 	EtcdRequestTimeout time.Duration // of one request
@@ -60,7 +68,8 @@ func (c Config) LogLevel() slog.Level {
 
 // NeedsRestart names the options in which next differs from c and which a
 // running fleetd can't change: a reload leaves them as they are, and says so.
-// What it can change are the machine's metadata and address and the verbosity.
+// What it can change are the machine's metadata and address, what is reserved
+// on it, and the verbosity.
 func (c Config) NeedsRestart(next Config) []string {
 	var names []string
 	differ := func(name string, same bool) {
@@ -85,7 +94,9 @@ func (c Config) NeedsRestart(next Config) []string {
 	differ("etcd_request_timeout", c.EtcdRequestTimeout == next.EtcdRequestTimeout)
 	differ("etcd_servers", slices.Equal(c.EtcdServers, next.EtcdServers))
 	differ("etcd_username", c.EtcdUsername == next.EtcdUsername)
+	differ("forget_after", c.Policy.ForgetAfter == next.Policy.ForgetAfter)
 	differ("restart_grace", c.RestartGrace == next.RestartGrace)
+	differ("strategy", c.Policy.Strategy == next.Policy.Strategy)
 	differ("token_limit", c.TokenLimit == next.TokenLimit)
 	return names
 }
@@ -97,6 +108,7 @@ func defaultConfig() Config {
 		Metadata:           map[string]string{},
 		AgentTTL:           10 * time.Second,
 		RestartGrace:       60 * time.Second,
+		Policy:             schedule.DefaultPolicy(),
 		TokenLimit:         100,
 		DataDir:            "/var/lib/fleet",
 		DockerHost:         "unix:///var/run/docker.sock",

@@ -23,6 +23,11 @@ func (c *Config) options() map[string]func(string) error {
 		"data_dir":       setOption(&c.DataDir, parsePath),
 		"docker_host":    setOption(&c.DockerHost, parseDockerHost),
 
+		"strategy":        setOption(&c.Policy.Strategy, parseStrategy),
+		"forget_after":    setOption(&c.Policy.ForgetAfter, parseForgetAfter),
+		"reserved_memory": setOption(&c.ReservedMemory, orNothing(unit.ParseMemory)),
+		"reserved_cpu":    setOption(&c.ReservedCPU, orNothing(unit.ParseCPU)),
+
 		"etcd_servers":         setOption(&c.EtcdServers, parseList(parseServerURL)),
 		"etcd_request_timeout": setOption(&c.EtcdRequestTimeout, parseTimeout(100*time.Millisecond, time.Minute)),
 		"etcd_cafile":          setOption(&c.EtcdCAFile, parsePath),

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"fleet/schedule"
 )
 
 // files is a readFile over a map.
@@ -173,11 +175,21 @@ func TestRefusalsSayWhereAndWhy(t *testing.T) {
 		{"token_limit=0", `/etc/fleet/fleet.conf line 1: token_limit: "0" is not a whole number from 1 to 10000`},
 		{"disable_engine=maybe", `/etc/fleet/fleet.conf line 1: disable_engine: "maybe" is neither true nor false`},
 		{"public_ip=$public_ipv4", `/etc/fleet/fleet.conf line 1: public_ip: "$public_ipv4" is not the IP address of a machine`},
+		{"strategy=random", `/etc/fleet/fleet.conf line 1: strategy: "random" is neither spread nor binpack`},
+		{"forget_after=5s", "/etc/fleet/fleet.conf line 1: forget_after: 5s is less than 10s: a machine that only boots would be forgotten (0 is never)"},
+		{"forget_after=-1", "/etc/fleet/fleet.conf line 1: forget_after: -1s is not between 0s and 8760h0m0s"},
+		{"forget_after=9000h", "/etc/fleet/fleet.conf line 1: forget_after: 9000h is not between 0s and 8760h0m0s"},
+		{"forget_after=1d", `/etc/fleet/fleet.conf line 1: forget_after: "1d" is not a duration like 10s, 1m30s or 500ms`},
+		{"reserved_memory=512MB", `/etc/fleet/fleet.conf line 1: reserved_memory: must be a size such as 512M or 1.5G, with K, M, G, T, P or E for powers of 1024, did you mean 512M?`},
+		{"reserved_memory=-1", "/etc/fleet/fleet.conf line 1: reserved_memory: must be more than 0: leave the option out to reserve nothing"},
+		{"reserved_memory=2E", "/etc/fleet/fleet.conf line 1: reserved_memory: no machine has more than 1E of memory"},
+		{"reserved_cpu=500m", "/etc/fleet/fleet.conf line 1: reserved_cpu: must be a number of CPUs such as 2, 1.5 or 0.25, did you mean 0.5?"},
 		{"data_dir=var", `/etc/fleet/fleet.conf line 1: data_dir: "var" is not an absolute path`},
 		{"etcd_key_prefix=/", `/etc/fleet/fleet.conf line 1: etcd_key_prefix: "/" is not a key prefix like /fleet/`},
 		{"docker_host=tcp://10.0.0.9:2375", `/etc/fleet/fleet.conf line 1: docker_host: "tcp://10.0.0.9:2375" is not this machine's Docker, like unix:///var/run/docker.sock or tcp://127.0.0.1:2375`},
 
 		{"metadata=region", `/etc/fleet/fleet.conf line 1: metadata: "region" is not of the form key=value`},
+		{"metadata=region=eu,fleet.os=debian", "/etc/fleet/fleet.conf line 1: metadata: fleet.os can't be set: what begins with fleet. is what fleetd finds by itself"},
 		{"metadata=a=1,a=2", `/etc/fleet/fleet.conf line 1: metadata: a is both "1" and "2"`},
 		{`metadata=a="1`, `/etc/fleet/fleet.conf line 1: metadata: the quote " is not closed`},
 		{"etcd_servers=[http://10.0.0.1:2379", "/etc/fleet/fleet.conf line 1: etcd_servers: the list has no closing ]"},
@@ -224,6 +236,15 @@ func TestValues(t *testing.T) {
 		{"agent_ttl=1.5s", func(c Config) any { return c.AgentTTL }, 2 * time.Second},
 		{"restart_grace=0s", func(c Config) any { return c.RestartGrace }, time.Duration(0)},
 		{"etcd_request_timeout=500ms", func(c Config) any { return c.EtcdRequestTimeout }, 500 * time.Millisecond},
+		{"strategy=binpack", func(c Config) any { return c.Policy }, schedule.Policy{Strategy: schedule.BinPack, ForgetAfter: 24 * time.Hour}},
+		{"forget_after=0", func(c Config) any { return c.Policy.ForgetAfter }, time.Duration(0)},
+		{"forget_after=3600", func(c Config) any { return c.Policy.ForgetAfter }, time.Hour},
+		{"forget_after=168h", func(c Config) any { return c.Policy.ForgetAfter }, 168 * time.Hour},
+		{"reserved_memory=512M", func(c Config) any { return c.ReservedMemory }, int64(512 << 20)},
+		{"reserved_memory=0", func(c Config) any { return c.ReservedMemory }, int64(0)},
+		{"reserved_cpu=0.5", func(c Config) any { return c.ReservedCPU }, int64(500)},
+		{"reserved_cpu=0", func(c Config) any { return c.ReservedCPU }, int64(0)},
+		{"metadata=fleet=x,fleets.a=y", func(c Config) any { return c.Metadata }, map[string]string{"fleet": "x", "fleets.a": "y"}},
 		{`metadata="a=b","c=d"`, func(c Config) any { return c.Metadata }, map[string]string{"a": "b", "c": "d"}},
 		{`metadata=a="x,y" , b='p"q',c=`, func(c Config) any { return c.Metadata }, map[string]string{"a": "x,y", "b": `p"q`, "c": ""}},
 		{`metadata=url=http://x/?a=b`, func(c Config) any { return c.Metadata }, map[string]string{"url": "http://x/?a=b"}},
@@ -252,6 +273,8 @@ func TestReloadNamesWhatNeedsARestart(t *testing.T) {
 	}
 	for text, want := range map[string][]string{
 		"verbosity=1\nmetadata=a=b\npublic_ip=10.0.0.1":    nil,
+		"reserved_memory=512M\nreserved_cpu=0.5":           nil,
+		"strategy=binpack\nforget_after=1h":                {"forget_after", "strategy"},
 		"agent_ttl=20s\nrestart_grace=1s":                  {"agent_ttl", "restart_grace"},
 		"data_dir=/srv/fleet\napi_listen=127.0.0.1:80":     {"api_listen", "data_dir"},
 		"etcd_servers=http://10.0.0.1:2379":                {"etcd_servers"},

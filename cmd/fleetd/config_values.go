@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"fleet/schedule"
 )
 
 // maxMetadata is the most metadata pairs that one machine may have: they are
@@ -84,6 +86,35 @@ func within(s string, d, lowest, highest time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
+// parseForgetAfter reads a duration, or seconds, after which a machine is
+// forgotten; 0 is never. Less than the least would forget those that only boot.
+func parseForgetAfter(s string) (time.Duration, error) {
+	const least, most = 10 * time.Second, 365 * 24 * time.Hour
+	d, err := parseTimeout(0, most)(s)
+	if err == nil && d > 0 && d < least {
+		return 0, fmt.Errorf("%s is less than %s: a machine that only boots would be forgotten (0 is never)", s, least)
+	}
+	return d, err
+}
+
+func parseStrategy(s string) (schedule.Strategy, error) {
+	switch strategy := schedule.Strategy(s); strategy {
+	case schedule.SpreadOut, schedule.BinPack:
+		return strategy, nil
+	}
+	return "", fmt.Errorf("%q is neither %s nor %s", s, schedule.SpreadOut, schedule.BinPack)
+}
+
+// orNothing makes a parser of an amount accept 0.
+func orNothing(parse func(string) (int64, error)) func(string) (int64, error) {
+	return func(s string) (int64, error) {
+		if s == "0" {
+			return 0, nil
+		}
+		return parse(s)
+	}
+}
+
 func parseText(s string) (string, error) {
 	const longest = 1024
 	if len(s) > longest {
@@ -133,6 +164,9 @@ func parseMetadata(s string) (map[string]string, error) {
 		key, value = unquote(strings.TrimSpace(key)), unquote(strings.TrimSpace(value))
 		if !found || key == "" {
 			return nil, fmt.Errorf("%q is not of the form key=value", pair)
+		}
+		if strings.HasPrefix(key, schedule.FoundPrefix) {
+			return nil, fmt.Errorf("%s can't be set: what begins with %s is what fleetd finds by itself", key, schedule.FoundPrefix)
 		}
 		if earlier, ok := m[key]; ok && earlier != value {
 			return nil, fmt.Errorf("%s is both %q and %q", key, earlier, value)

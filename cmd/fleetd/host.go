@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -35,14 +36,33 @@ func thisMachine(c Config) (m schedule.Machine, bootID string, err error) {
 	}
 	m = schedule.Machine{
 		ID: id, Hostname: host, Version: version,
-		Metadata: c.Metadata, PrimaryIP: c.PublicIP,
 		CPUs: runtime.NumCPU(), Memory: memoryBytes(), TTL: int(c.AgentTTL.Seconds()),
 	}
+	return m, bootID, configure(&m, c)
+}
+
+// configure sets what the configuration says of the machine, and can say anew
+// while fleetd runs. An error leaves the machine as it was.
+func configure(m *schedule.Machine, c Config) error {
+	var errs []error
+	if c.ReservedMemory >= m.Memory && m.Memory > 0 {
+		errs = append(errs, fmt.Errorf("reserved_memory leaves nothing for units: it is %s, and this machine has %s", gibibytes(c.ReservedMemory), gibibytes(m.Memory)))
+	}
+	if c.ReservedCPU >= int64(m.CPUs)*1000 {
+		errs = append(errs, fmt.Errorf("reserved_cpu leaves nothing for units: it is %g, and this machine has %d", float64(c.ReservedCPU)/1000, m.CPUs))
+	}
+	if errs != nil {
+		return errors.Join(errs...)
+	}
+	m.Metadata, m.PrimaryIP = c.Metadata, c.PublicIP
+	m.ReservedMemory, m.ReservedCPU = c.ReservedMemory, c.ReservedCPU
 	if m.PrimaryIP == "" {
 		m.PrimaryIP = primaryIP()
 	}
-	return m, bootID, nil
+	return nil
 }
+
+func gibibytes(n int64) string { return fmt.Sprintf("%.3gG", float64(n)/(1<<30)) }
 
 func readLine(path string) (string, error) {
 	b, err := os.ReadFile(path)

@@ -58,6 +58,9 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, relo
 	return d.serve(ctx, reload, func() {
 		log.Info("Reloading configuration")
 		next, warnings, err := load()
+		if err == nil {
+			err = d.reload(next)
+		}
 		if err != nil {
 			log.Error("configuration not reloaded, the present one stays", "err", err)
 			return
@@ -69,6 +72,5 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer, relo
 			log.Warn("changed, but takes a restart of fleetd", "option", name)
 		}
 		level.Set(next.LogLevel())
-		d.reload(next)
 	})
 }

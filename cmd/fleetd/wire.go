@@ -38,6 +38,7 @@ type daemon struct {
 	etcd      *registry.Etcd
 	store     *embed.Server // nil with an external store
 	runner    *systemd.Runner
+	finder    *finder
 }
 
 // wire puts fleetd together. Nothing in it waits for the store.
@@ -72,24 +73,29 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 	if d.runner, err = systemd.New(ctx, systemd.Config{Logger: log}); err != nil {
 		return nil, err
 	}
-	ready, err := dockerReady(c)
+	dockerd, err := docker.New(c.DockerHost)
 	if err != nil {
 		return nil, err
 	}
+	d.finder = &finder{
+		root: "/", uname: hardware(), systemd: d.runner.Version,
+		docker: &dockerVersion{ask: dockerd.Version, file: filepath.Join(c.DataDir, "docker-version")},
+	}
+	d.machine.Found = d.finder.find(ctx, machine, time.Now())
 	d.agent, err = agent.New(agent.Config{
-		Machine: machine, BootID: boot, Dir: agentDir, TTL: c.AgentTTL, Grace: c.RestartGrace,
-		Store: reg, Leases: reg, Runner: d.runner, Ready: ready, HostStopping: systemd.HostStopping, Log: log,
+		Machine: d.machine, BootID: boot, Dir: agentDir, TTL: c.AgentTTL, Grace: c.RestartGrace,
+		Store: reg, Leases: reg, Runner: d.runner, Ready: dockerReady(dockerd), HostStopping: systemd.HostStopping, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	if !c.DisableEngine {
 		d.engine = engine.New(engine.Config{
-			Self: machine.ID, TTL: c.AgentTTL, Store: reg, Elections: reg, Fit: d.agent.Member, Log: log,
+			Self: machine.ID, TTL: c.AgentTTL, Store: reg, Elections: reg, Policy: c.Policy, Fit: d.agent.Member, Log: log,
 		})
 	}
 	d.server = api.NewServer(api.Config{
-		Store: reg, MachineID: machine.ID, Logger: log, Unavailable: d.agent.Problem, PageLimit: c.TokenLimit, Metrics: metrics(d.agent),
+		Store: reg, Policy: c.Policy, MachineID: machine.ID, Logger: log, Unavailable: d.agent.Problem, PageLimit: c.TokenLimit, Metrics: metrics(d.agent),
 	})
 	d.listeners, err = api.Listen(socketPath, c.APIListen)
 	return d, err
@@ -112,17 +118,13 @@ func startStore(ctx context.Context, c Config, known bool, log *slog.Logger) (*e
 
 // dockerReady is the machine's fitness for new units: where there is a Docker
 // Engine, it answers. A machine without one is fit for units without.
-func dockerReady(c Config) (func(context.Context) error, error) {
-	d, err := docker.New(c.DockerHost)
-	if err != nil {
-		return nil, err
-	}
+func dockerReady(d *docker.Engine) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := d.Ping(ctx); err != nil && !errors.Is(err, docker.ErrAbsent) {
 			return fmt.Errorf("docker does not answer: %w", err)
 		}
 		return nil
-	}, nil
+	}
 }
 
 // serve runs fleetd until ctx ends, and then ends it in order: the agent and
@@ -152,6 +154,8 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal, onReload fu
 	if d.store != nil {
 		storeFailed = d.store.Err()
 	}
+	again := time.NewTicker(findEvery)
+	defer again.Stop()
 	for done := false; !done; {
 		select {
 		case <-ctx.Done():
@@ -160,6 +164,8 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal, onReload fu
 			fail(fmt.Errorf("the embedded store: %w", err))
 		case <-reload:
 			onReload()
+		case <-again.C:
+			d.look(ctx)
 		}
 	}
 	notify(d.log, "STOPPING=1")
@@ -175,13 +181,14 @@ func (d *daemon) serve(ctx context.Context, reload <-chan os.Signal, onReload fu
 	return nil
 }
 
-// reload takes in what a running fleetd can change of its configuration.
-func (d *daemon) reload(c Config) {
-	d.machine.Metadata, d.machine.PrimaryIP = c.Metadata, c.PublicIP
-	if c.PublicIP == "" {
-		d.machine.PrimaryIP = primaryIP()
+// reload takes in what a running fleetd can change of its configuration, or
+// nothing where that can't be.
+func (d *daemon) reload(c Config) error {
+	if err := configure(&d.machine, c); err != nil {
+		return err
 	}
 	d.agent.SetMachine(d.machine)
+	return nil
 }
 
 func (d *daemon) storeName() string {
