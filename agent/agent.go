@@ -98,8 +98,8 @@ type work struct {
 	cancel   context.CancelFunc // of the busy action
 	failure  string             // of the last try, for the user
 	tries    int
-	tried    schedule.Placement // what the last try was for
-	after    time.Time          // not to be tried again before, save for another placement
+	tried    task      // what the last try was for
+	after    time.Time // not to be tried again before, save for another task
 	reported unit.State
 	inStore  bool // a state of it is in the store, under the present lease
 }
@@ -257,12 +257,20 @@ func (a *Agent) step(ctx context.Context, now time.Time) {
 	}
 }
 
-// wants is the placement by value; zero when there is none.
-func (w *work) wants() schedule.Placement {
+// task is what of a placement there is to act on.
+type task struct {
+	hash       string
+	target     unit.TargetState
+	order      schedule.Order
+	generation int64
+}
+
+// wants is what the placement asks for; zero when there is none.
+func (w *work) wants() task {
 	if w.place == nil {
-		return schedule.Placement{}
+		return task{}
 	}
-	return *w.place
+	return task{w.place.Hash, w.place.Target, w.place.Order, w.place.Generation}
 }
 
 // interrupt ends a start that is no longer wanted: a unit that takes long to

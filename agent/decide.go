@@ -89,11 +89,17 @@ func decideRun(s situation) action {
 
 // decideLaunched starts a unit once for each generation. What it does after
 // that is between its file and systemd. A unit that this machine has started
-// from this very file in this boot, and that is active still, is adopted.
+// from this very file in this boot, and that is active still, is adopted. One
+// that has finished is never started again.
 func (s situation) decideLaunched() action {
 	st := s.rec.Started
 	began := st != nil && st.Hash == s.place.Hash && st.BootID == s.boot
 	switch {
+	case s.place.Finished:
+		if s.rec.Generation != s.place.Generation || s.rec.Target != s.place.Target || s.rec.Released != 0 {
+			return action{note, "it has done its work"}
+		}
+		return action{}
 	case !began:
 		return action{start, "its target state is launched"}
 	case !st.Done:
@@ -127,6 +133,12 @@ func (o Observed) active() bool {
 	return st.Active()
 }
 
+// finished reports whether the unit has done all that the placement which this
+// machine acts on asks for.
+func (s situation) finished() bool {
+	return s.place != nil && s.place.Finished && s.place.Generation == s.rec.Generation && s.rec.Target == unit.Launched
+}
+
 // state is what is reported of the unit. failure is what kept the machine from
 // doing what the placement asks, if anything did.
 func (s situation) state(machine, failure string) unit.State {
@@ -145,12 +157,14 @@ func (s situation) state(machine, failure string) unit.State {
 		st.Generation, st.Released = s.rec.Released, true
 	case s.seen.Hash == s.rec.Hash && s.rec.Hash != "":
 		st.Reached = unit.Loaded
-		if b := s.rec.Started; b != nil && b.Done && b.Generation == s.rec.Generation {
-			if b.Failure == "" || s.seen.ActiveState == "active" {
-				st.Reached = unit.Launched
-			} else if failure == "" {
-				st.Failure = b.Failure
-			}
+		switch b := s.rec.Started; {
+		case s.finished():
+			st.Reached = unit.Launched // there is no more to bring it to
+		case b == nil || !b.Done || b.Generation != s.rec.Generation || b.BootID != s.boot:
+		case b.Failure == "" || s.seen.ActiveState == "active":
+			st.Reached = unit.Launched
+		case failure == "":
+			st.Failure = b.Failure
 		}
 	}
 	if len(st.Failure) > longestFailure {

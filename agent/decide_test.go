@@ -68,6 +68,26 @@ func TestDecide(t *testing.T) {
 		{"a new generation asks for what has ended", func(s *situation) {
 			s.place.Generation, s.seen.ActiveState = 6, "inactive"
 		}, start},
+		{"it has finished", func(s *situation) { s.place.Finished, s.seen.ActiveState = true, "inactive" }, nothing},
+		{"it has finished and runs again by itself", func(s *situation) { s.place.Finished = true }, nothing},
+		{"it has finished and the machine was booted since", func(s *situation) {
+			s.place.Finished, s.boot, s.seen = true, "next", Observed{}
+		}, load},
+		{"it has finished and the machine was booted since, the file is back", func(s *situation) {
+			s.place.Finished, s.boot, s.seen.ActiveState = true, "next", "inactive"
+		}, nothing},
+		{"it has finished and its start was not seen to its end", func(s *situation) {
+			s.place.Finished, s.rec.Started.Done, s.seen.ActiveState = true, false, "inactive"
+		}, nothing},
+		{"it has finished, in a later generation", func(s *situation) {
+			s.place.Finished, s.place.Generation, s.seen.ActiveState = true, 6, "inactive"
+		}, note},
+		{"it has finished and is to be released", func(s *situation) {
+			s.place.Finished, s.place.Order, s.place.Generation = true, schedule.Release, 6
+		}, release},
+		{"it has finished and is to run anew", func(s *situation) {
+			s.place.Generation, s.seen.ActiveState = 6, "inactive"
+		}, start},
 		{"it is to be released", func(s *situation) { s.place.Order, s.place.Generation = schedule.Release, 6 }, release},
 		{"its release was carried out", func(s *situation) {
 			s.place.Order, s.place.Generation, s.rec.Released = schedule.Release, 6, 6
@@ -178,6 +198,16 @@ func TestStateReported(t *testing.T) {
 			func(st *unit.State) {}},
 		{"being started", func(s *situation) { s.rec.Started.Done = false },
 			func(st *unit.State) { st.Reached = unit.Loaded }},
+		{"started before the machine was booted", func(s *situation) { s.boot, s.seen.ActiveState = "next", "inactive" },
+			func(st *unit.State) { st.ActiveState, st.Reached = "inactive", unit.Loaded }},
+		{"failed to start before the machine was booted", func(s *situation) {
+			s.boot, s.rec.Started.Failure, s.seen.ActiveState = "next", "exit code 1", "inactive"
+		}, func(st *unit.State) { st.ActiveState, st.Reached = "inactive", unit.Loaded }},
+		{"finished", func(s *situation) { s.place.Finished, s.seen.ActiveState = true, "inactive" },
+			func(st *unit.State) { st.ActiveState = "inactive" }},
+		{"finished before the machine was booted", func(s *situation) {
+			s.place.Finished, s.boot, s.seen.ActiveState = true, "next", "inactive"
+		}, func(st *unit.State) { st.ActiveState = "inactive" }},
 		{"released", func(s *situation) { s.rec.Released, s.rec.Generation, s.seen = 6, 6, Observed{Name: "a.service"} },
 			func(st *unit.State) {
 				st.Hash, st.LoadState, st.ActiveState, st.SubState = "", "not-found", "inactive", "dead"
