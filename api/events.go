@@ -96,12 +96,14 @@ func (st *stream) open(s *Server, r *http.Request, fresh bool) error {
 	if fresh {
 		st.session.look(func(v *view) { start = st.collect(v, st.all(v)) })
 	} else {
-		v, err := s.reader.now(r.Context())
+		err := s.look(r.Context(), 0, func(v *view) error {
+			st.since = v.Revision()
+			start = st.collect(v, st.all(v))
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		st.since = v.Revision()
-		start = st.collect(v, st.all(v))
 	}
 	st.out.Header().Set("Content-Type", "text/event-stream")
 	st.out.Header().Set("Cache-Control", "no-store")

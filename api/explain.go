@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"fleet/schedule"
 	"fleet/unit"
 )
 
@@ -13,12 +14,16 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	v, err := s.reader.now(r.Context())
+	var answer schedule.Explanation
+	err := s.look(r.Context(), 0, func(v *view) error {
+		if !v.known[name] {
+			return fmt.Errorf("%s: %w", name, unit.ErrNotFound)
+		}
+		answer = v.explain(name)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	if !v.known[name] {
-		return fmt.Errorf("%s: %w", name, unit.ErrNotFound)
-	}
-	return writeJSON(w, http.StatusOK, v.explain(name))
+	return writeJSON(w, http.StatusOK, answer)
 }

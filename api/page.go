@@ -39,34 +39,45 @@ func parseToken(s string, of string, limit int) (pageToken, error) {
 	return t, nil
 }
 
-// page cuts the requested page out of a listing. list returns the whole of it
-// in a stable order; next is empty on the last page. v is what it is of.
-func page[T any](s *Server, r *http.Request, list func(*view) []T) (v *view, items []T, next string, err error) {
+// page cuts the requested page out of a listing and shows it to use. list
+// returns the whole listing in a stable order; next is empty on the last page.
+func page[T any](s *Server, r *http.Request, list func(*view) []T, use func(*view, []T)) (next string, err error) {
 	query := r.URL.Query()
 	given := query.Get("nextPageToken")
 	query.Del("nextPageToken")
 	t := pageToken{Limit: s.cfg.PageLimit, Of: r.URL.Path + "?" + query.Encode()}
 	if given != "" {
 		if t, err = parseToken(given, t.Of, t.Limit); err != nil {
-			return nil, nil, "", err
+			return "", err
 		}
 	}
-	v, err = s.viewAt(r.Context(), t.Revision)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	all := list(v)
-	from := min(t.Offset, len(all))
-	to := min(from+t.Limit, len(all))
-	if to < len(all) {
-		s.reader.keep(v)
-		t.Revision, t.Offset = v.Revision(), to
-		next = t.String()
-	}
-	return v, all[from:to], next, nil
+	err = s.look(r.Context(), t.Revision, func(v *view) error {
+		all := list(v)
+		from := min(t.Offset, len(all))
+		to := min(from+t.Limit, len(all))
+		if to < len(all) {
+			s.reader.keep(v)
+			t.Revision, t.Offset = v.Revision(), to
+			next = t.String()
+		}
+		use(v, all[from:to])
+		return nil
+	})
+	return next, err
 }
 
-// viewAt returns the cluster as of a revision; 0 is now.
+// look calls fn with the cluster as of a revision, 0 being now. Others may be
+// about to look at the same view: fn has it for itself, and must not keep it.
+func (s *Server) look(ctx context.Context, revision int64, fn func(*view) error) error {
+	v, err := s.viewAt(ctx, revision)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return fn(v)
+}
+
 func (s *Server) viewAt(ctx context.Context, revision int64) (*view, error) {
 	if revision == 0 {
 		return s.reader.now(ctx)

@@ -30,11 +30,15 @@ func (s *Server) listStates(w http.ResponseWriter, r *http.Request) error {
 		}
 		return states
 	}
-	_, states, next, err := page(s, r, list)
+	var answer StatePage
+	next, err := page(s, r, list, func(_ *view, states []unit.State) {
+		answer.States = append([]unit.State{}, states...)
+	})
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, StatePage{States: append([]unit.State{}, states...), NextPageToken: next})
+	answer.NextPageToken = next
+	return writeJSON(w, http.StatusOK, answer)
 }
 
 // getState answers with the state on the machine where the unit belongs, or
@@ -44,20 +48,24 @@ func (s *Server) getState(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	v, err := s.reader.now(r.Context())
+	var answer unit.State
+	err := s.look(r.Context(), 0, func(v *view) error {
+		states := v.states(name)
+		if len(states) == 0 {
+			return refuse(http.StatusNotFound, "%s: no machine reports this unit", name)
+		}
+		answer = states[0]
+		if p := v.placement(name); p != nil {
+			for _, st := range states {
+				if st.MachineID == p.MachineID {
+					answer = st
+				}
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	states := v.states(name)
-	if len(states) == 0 {
-		return refuse(http.StatusNotFound, "%s: no machine reports this unit", name)
-	}
-	if p := v.placement(name); p != nil {
-		for _, st := range states {
-			if st.MachineID == p.MachineID {
-				return writeJSON(w, http.StatusOK, st)
-			}
-		}
-	}
-	return writeJSON(w, http.StatusOK, states[0])
+	return writeJSON(w, http.StatusOK, answer)
 }

@@ -14,18 +14,20 @@ type UnitPage struct {
 }
 
 func (s *Server) listUnits(w http.ResponseWriter, r *http.Request) error {
-	v, names, next, err := page(s, r, (*view).names)
-	if err != nil {
-		return err
-	}
 	d := withOptions
 	if r.URL.Query().Get("text") == "true" {
 		d = withText
 	}
-	answer := UnitPage{Units: make([]unit.Unit, 0, len(names)), NextPageToken: next}
-	for _, n := range names {
-		answer.Units = append(answer.Units, *v.unit(n, d))
+	answer := UnitPage{Units: []unit.Unit{}}
+	next, err := page(s, r, (*view).names, func(v *view, names []string) {
+		for _, n := range names {
+			answer.Units = append(answer.Units, *v.unit(n, d))
+		}
+	})
+	if err != nil {
+		return err
 	}
+	answer.NextPageToken = next
 	return writeJSON(w, http.StatusOK, answer)
 }
 
@@ -34,13 +36,15 @@ func (s *Server) getUnit(w http.ResponseWriter, r *http.Request) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	v, err := s.reader.now(r.Context())
+	var u *unit.Unit
+	err := s.look(r.Context(), 0, func(v *view) error {
+		if u = v.unit(name, withText); u == nil {
+			return fmt.Errorf("%s: %w", name, unit.ErrNotFound)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
-	}
-	u := v.unit(name, withText)
-	if u == nil {
-		return fmt.Errorf("%s: %w", name, unit.ErrNotFound)
 	}
 	w.Header().Set("ETag", `"`+u.Hash+`"`)
 	return writeJSON(w, http.StatusOK, u)

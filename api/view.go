@@ -3,14 +3,17 @@ package api
 import (
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"fleet/schedule"
 )
 
 // view is the cluster as of one revision, in the API's terms. It is not safe
-// for concurrent use.
+// for concurrent use, not even for reading: the model works things out when it
+// is first asked. Whoever shares one holds mu.
 type view struct {
+	mu sync.Mutex
 	*schedule.Cluster
 	known map[string]bool // the names that a unit, a placement or a state has
 }
