@@ -14,6 +14,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -164,6 +165,33 @@ func (c *Client) Machines(ctx context.Context, lost bool) ([]Machine, error) {
 	return pages(ctx, c, "machines", query, func(p *MachinePage) ([]Machine, string) { return p.Machines, p.NextPageToken })
 }
 
+// Machine returns one machine, there or lost, with what is placed on it.
+// Errors: an *Error with code 404.
+func (c *Client) Machine(ctx context.Context, id string) (MachineDetail, error) {
+	var m MachineDetail
+	return m, c.call(ctx, http.MethodGet, machinePath(id), nil, nil, &m)
+}
+
+// ForgetMachine makes the cluster forget a machine that is gone for good.
+// Errors: an *Error with code 404, or 409 while the machine is there.
+func (c *Client) ForgetMachine(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, machinePath(id), nil, nil, nil)
+}
+
+// SetMaintenance cordons and drains a machine, or ends that.
+func (c *Client) SetMaintenance(ctx context.Context, id string, cordoned, draining bool) error {
+	escaped := strings.NewReplacer("~", "~0", "/", "~1").Replace(id)
+	return c.PatchMachines(ctx, []Patch{
+		{Op: "replace", Path: "/" + escaped + "/cordoned", Value: json.RawMessage(strconv.FormatBool(cordoned))},
+		{Op: "replace", Path: "/" + escaped + "/draining", Value: json.RawMessage(strconv.FormatBool(draining))},
+	})
+}
+
+// Scale has a template kept at n instances.
+func (c *Client) Scale(ctx context.Context, name string, n int) error {
+	return c.call(ctx, http.MethodPut, unitPath(name), nil, unit.Unit{Name: name, Instances: &n}, nil)
+}
+
 // Explain says why a unit is where it is, or why it is nowhere.
 func (c *Client) Explain(ctx context.Context, name string) (schedule.Explanation, error) {
 	var x schedule.Explanation
@@ -176,6 +204,8 @@ func (c *Client) PatchMachines(ctx context.Context, patches []Patch) error {
 }
 
 func unitPath(name string) string { return "units/" + url.PathEscape(name) }
+
+func machinePath(id string) string { return "machines/" + url.PathEscape(id) }
 
 // pages reads a listing to its end. Where the snapshot that it was of is gone
 // before, it begins again.

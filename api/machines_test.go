@@ -70,11 +70,18 @@ func TestPatchMachinesRefuses(t *testing.T) {
 	for bad, says := range map[string]string{
 		`{"op":"move","path":"/m1/metadata/a"}`:                   "none of add, remove, replace",
 		`{"op":"add","path":"/m1/metadata/a"}`:                    "lacks a value",
-		`{"op":"add","path":"/m1/metadata/a","value":7}`:          "decode",
+		`{"op":"add","path":"/m1/metadata/a","value":7}`:          "must be a text",
+		`{"op":"add","path":"/m1/metadata/a","value":null}`:       "must be a text",
+		`{"op":"add","path":"/m1/metadata/fleet.os","value":"x"}`: "fleet.os can't be changed: what begins with fleet. is what fleetd finds by itself",
+		`{"op":"add","path":"/m1/cordoned","value":"true"}`:       "must be true or false",
+		`{"op":"add","path":"/m1/draining","value":null}`:         "must be true or false",
+		`{"op":"add","path":"/m1/cordoned"}`:                      "lacks a value",
+		`{"op":"add","path":"/m1/drained","value":true}`:          "/ID/draining",
+		`{"op":"add","path":"//cordoned","value":true}`:           "names no machine",
+		`{"op":"add","path":"/nobody/cordoned","value":true}`:     "nobody",
 		`{"op":"add","path":"/m1/metadata/a","value":"x\ny"}`:     "can't be printed",
 		`{"op":"add","path":"/m1/metadata/","value":"1"}`:         "no machine and metadata key",
 		`{"op":"add","path":"/m1/metadata/a~2","value":"1"}`:      "neither ~0 nor ~1",
-		`{"op":"add","path":"/m1/metadata/fleet.os","value":"x"}`: "fleet.os can't be changed: what begins with fleet. is what fleetd finds by itself",
 		`{"op":"remove","path":"/m1/metadata/fleet.os"}`:          "fleet.os can't be changed",
 		`{"op":"add","path":"/m1/id","value":"1"}`:                "/ID/metadata/KEY",
 		`{"op":"add","path":"/m1/metadata/a/b","value":"1"}`:      "/ID/metadata/KEY",
@@ -93,6 +100,48 @@ func TestPatchMachinesRefuses(t *testing.T) {
 		if c.Label != nil {
 			t.Errorf("a refused patch has written %+v", c.Label)
 		}
+	}
+}
+
+// TestMaintenance: machines are cordoned, drained and put back to use.
+func TestMaintenance(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	f := w.put("web.service", webText, unit.Launched)
+	w.run("web.service", "m1", f, unit.Launched, 3)
+	everywhere := w.put("log.service", webText+"[X-Fleet]\nGlobal=true\n", unit.Launched)
+	w.run("log.service", "m1", everywhere, unit.Launched, 3)
+	is := func(cordoned, draining bool) {
+		t.Helper()
+		var m api.MachineDetail
+		w.want(200, "GET", "/fleet/v1/machines/m1", "", &m)
+		if m.Cordoned != cordoned || m.Draining != draining || m.Use.Units != 2 || m.Movable != 1 || len(m.Placements) != 2 || !m.Placements[0].Global || m.Placements[1].Global {
+			t.Errorf("the machine is %+v, want cordoned %v, draining %v", m, cordoned, draining)
+		}
+	}
+	w.want(204, "PATCH", "/fleet/v1/machines", `[{"op":"add","path":"/m1/cordoned","value":true}]`, nil)
+	is(true, false)
+	w.want(204, "PATCH", "/fleet/v1/machines", `[{"op":"replace","path":"/m1/draining","value":true},{"op":"replace","path":"/m1/cordoned","value":false}]`, nil)
+	is(false, true)
+	w.want(204, "PATCH", "/fleet/v1/machines", `[{"op":"remove","path":"/m1/draining"}]`, nil)
+	is(false, false)
+	w.want(404, "GET", "/fleet/v1/machines/m2", "", nil)
+}
+
+// TestForgetMachine: only a machine that is away can be forgotten.
+func TestForgetMachine(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	if status, _, answer := w.call("DELETE", "/fleet/v1/machines/m1", ""); status != 409 || !strings.Contains(answer, "drain it") {
+		t.Errorf("forgetting a machine that is there: %d %s", status, answer)
+	}
+	w.lose("m1")
+	w.want(204, "DELETE", "/fleet/v1/machines/m1", "", nil)
+	w.want(404, "DELETE", "/fleet/v1/machines/m1", "", nil)
+	var p api.MachinePage
+	w.want(200, "GET", "/fleet/v1/machines?all=true", "", &p)
+	if len(p.Machines) != 0 {
+		t.Errorf("still there: %+v", p.Machines)
 	}
 }
 

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,6 +26,8 @@ type put struct {
 	target unit.TargetState // "": as it is, inactive for a new unit
 	file   *unit.File       // nil: only the target state changes
 	text   bool             // the file came as text and not as options
+	scale  *int             // how many instances of a template are to be kept
+	whole  bool             // a template is to be loaded or launched as a whole
 	expect *string          // as Store.PutUnit's
 }
 
@@ -35,7 +39,7 @@ func (s *Server) putUnit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	created, err := s.store(r.Context(), p)
+	created, err := s.write(r.Context(), p)
 	switch {
 	case errors.Is(err, unit.ErrExists) && p.expect != nil:
 		return refuse(http.StatusPreconditionFailed, "%v", err)
@@ -68,14 +72,20 @@ func (s *Server) readPut(w http.ResponseWriter, r *http.Request) (put, error) {
 	if p.target = body.DesiredState; p.target != "" && !p.target.Valid() {
 		return p, refuse(http.StatusBadRequest, "desiredState %q is none of inactive, loaded, launched", p.target)
 	}
-	if name.IsTemplate() && p.target.AtLeast(unit.Loaded) {
-		return p, refuse(http.StatusBadRequest, "%s is a template: it can't be %s, only its instances can", p.name, p.target)
+	if p.scale = body.Instances; p.scale != nil && (!name.IsTemplate() || *p.scale < 0 || *p.scale > unit.MaxInstances) {
+		return p, refuse(http.StatusBadRequest, "%s can't have %d instances: templates can have 0 to %d", p.name, *p.scale, unit.MaxInstances)
 	}
 	if p.file, err = readFile(&body); err != nil {
 		return p, err
 	}
+	p.whole = name.IsTemplate() && p.target.AtLeast(unit.Loaded)
+	if p.whole && p.file != nil {
+		if err := p.checkWhole(p.file); err != nil {
+			return p, err
+		}
+	}
 	p.text = body.Text != ""
-	if p.file == nil && p.target == "" {
+	if p.file == nil && p.target == "" && p.scale == nil {
 		return p, refuse(http.StatusConflict, "neither desiredState nor options are given for %s", p.name)
 	}
 	if p.file != nil {
@@ -85,6 +95,16 @@ func (s *Server) readPut(w http.ResponseWriter, r *http.Request) (put, error) {
 	}
 	p.expect, err = precondition(r.Header)
 	return p, err
+}
+
+// checkWhole refuses to start a template whose file doesn't say of how many
+// instances the whole is made.
+func (p *put) checkWhole(f *unit.File) error {
+	req, err := f.Requirements(p.name)
+	if err == nil && req.Instances == nil {
+		return refuse(http.StatusBadRequest, "%s is a template: it can't be %s, only its instances can, or all of them where its [X-Fleet] says Instances=", p.name, p.target)
+	}
+	return nil // what is wrong with the file is told with everything else
 }
 
 // readFile makes the file that the body holds, nil if it holds none.
@@ -125,6 +145,52 @@ func precondition(h http.Header) (*string, error) {
 	return nil, refuse(http.StatusBadRequest, `only If-Match: "HASH" and If-None-Match: * are understood`)
 }
 
+// write brings the unit to what p asks for; created says that it has a new file.
+func (s *Server) write(ctx context.Context, p put) (created bool, err error) {
+	if p.whole && p.file == nil {
+		err := s.look(ctx, 0, func(v *view) error {
+			if f := v.File(p.name); f != nil {
+				return p.checkWhole(f)
+			}
+			return nil
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	if p.file != nil || p.target != "" {
+		created, err = s.store(ctx, p)
+	}
+	if err == nil && p.scale != nil {
+		err = s.scale(ctx, p)
+	}
+	return created, err
+}
+
+// scale has a template kept at another number of instances than its file says.
+func (s *Server) scale(ctx context.Context, p put) error {
+	var scale *unit.Scale
+	err := s.look(ctx, 0, func(v *view) error {
+		if _, known := v.Unit(p.name); !known {
+			return fmt.Errorf("%s: %w", p.name, unit.ErrNotFound)
+		}
+		req := v.requirements(p.name)
+		switch {
+		case req == nil:
+			return refuse(http.StatusConflict, "%s can't be scaled: its file can't be read", p.name)
+		case req.Instances == nil:
+			return refuse(http.StatusBadRequest, "%s can't be scaled: its [X-Fleet] doesn't say Instances=", p.name)
+		case *req.Instances != *p.scale:
+			scale = &unit.Scale{To: *p.scale, From: *req.Instances}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.cfg.Upkeep.SetScale(ctx, p.name, scale)
+}
+
 // store writes what p asks for; created says that the unit has a new file.
 func (s *Server) store(ctx context.Context, p put) (created bool, err error) {
 	switch {
@@ -147,22 +213,23 @@ func (s *Server) store(ctx context.Context, p put) (created bool, err error) {
 // storeOver writes p over the unit as it is found now, which tells whether the
 // file is a new version and which target state it keeps.
 func (s *Server) storeOver(ctx context.Context, p put) (created bool, err error) {
-	v, err := s.reader.now(ctx)
-	if err != nil {
-		return false, err
-	}
 	var hash string
-	if old, ok := v.Unit(p.name); ok {
-		hash = old.Hash
-		if p.target == "" {
-			p.target = old.DesiredState
+	err = s.look(ctx, 0, func(v *view) error {
+		old, known := v.Unit(p.name)
+		if !known {
+			p.target = cmp.Or(p.target, unit.Inactive)
+			return nil
 		}
+		hash = old.Hash
+		p.target = cmp.Or(p.target, old.DesiredState)
 		if f := v.File(p.name); f != nil && !p.text && unit.Print(f.Options) == p.file.Text {
 			// Options don't tell comments and layout: the file stays as it is.
 			p.file = f
 		}
-	} else if p.target == "" {
-		p.target = unit.Inactive
+		return nil
+	})
+	if err != nil {
+		return false, err
 	}
 	if p.expect != nil && *p.expect != hash {
 		return false, unit.ErrExists

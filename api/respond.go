@@ -45,8 +45,10 @@ func asError(err error) *Error {
 	switch {
 	case errors.As(err, &e):
 		return e
-	case errors.Is(err, unit.ErrNotFound):
+	case errors.Is(err, unit.ErrNotFound), errors.Is(err, schedule.ErrUnknownMachine):
 		return refuse(http.StatusNotFound, "%v", err)
+	case errors.Is(err, schedule.ErrAlive):
+		return refuse(http.StatusConflict, "%v", err)
 	case errors.Is(err, unit.ErrTooLarge):
 		return refuse(http.StatusRequestEntityTooLarge, "%v", err)
 	case errors.Is(err, schedule.ErrCompacted):

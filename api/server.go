@@ -34,9 +34,22 @@ type Store interface {
 	EditLabels(ctx context.Context, machines []string, fn func([]schedule.Label) error) error
 }
 
-// Config is what a Server is made of. Only Store is mandatory.
+// Upkeep is what the API needs of the store beyond everyday calls. Errors may
+// wrap unit.ErrNotFound, schedule.ErrUnknownMachine, schedule.ErrAlive and
+// schedule.ErrUnavailable.
+type Upkeep interface {
+	// SetScale has a template kept at another number of instances than its file
+	// says, or with nil at that.
+	SetScale(ctx context.Context, name string, s *unit.Scale) error
+	// Forget removes everything that the store holds of a machine that is away
+	// for good.
+	Forget(ctx context.Context, machine string) error
+}
+
+// Config is what a Server is made of. Only Store and Upkeep are mandatory.
 type Config struct {
 	Store     Store
+	Upkeep    Upkeep
 	Policy    schedule.Policy // the engine's, for explain; without a strategy it is the default
 	MachineID string          // whose fleetd this is, told by /health
 	Logger    *slog.Logger    // of what clients can't be told; nil discards
@@ -101,6 +114,7 @@ func (s *Server) routes() {
 		"state":          {"GET": s.listStates},
 		"state/{name}":   {"GET": s.getState},
 		"machines":       {"GET": s.listMachines, "PATCH": s.patchMachines},
+		"machines/{id}":  {"GET": s.getMachine, "DELETE": s.forgetMachine},
 		"explain/{name}": {"GET": s.explain},
 		"discovery":      {"GET": s.discovery},
 	} {

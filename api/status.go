@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 
 	"fleet/schedule"
 	"fleet/unit"
@@ -18,6 +19,10 @@ type Machine struct {
 	Problem  string `json:"problem,omitempty"`
 	Cordoned bool   `json:"cordoned,omitempty"`
 	Draining bool   `json:"draining,omitempty"`
+	// Movable is how many of the units on it a drain would move: all but global
+	// ones.
+	Movable int          `json:"movable"`
+	Use     schedule.Use `json:"use"`
 }
 
 // detail is how much of a unit is shown.
@@ -46,6 +51,11 @@ func (v *view) unit(name string, d detail) *unit.Unit {
 	if v.global(name) {
 		return &u // it has many machines and as many states
 	}
+	if template, n, ok := v.template(name); ok {
+		u.Instances = &n
+		u.CurrentState = v.lowest(template, n)
+		return &u
+	}
 	u.CurrentState = unit.Inactive
 	if p := v.placement(name); p != nil {
 		u.CurrentState = current(&u, p, v.state(name, p.MachineID))
@@ -57,12 +67,55 @@ func (v *view) unit(name string, d detail) *unit.Unit {
 }
 
 func (v *view) global(name string) bool {
+	req := v.requirements(name)
+	return req != nil && req.Global
+}
+
+// requirements returns what the unit's file asks for, nil if that isn't known.
+func (v *view) requirements(name string) *unit.Requirements {
 	f := v.File(name)
 	if f == nil {
-		return false
+		return nil
 	}
 	req, err := f.Requirements(name)
-	return err == nil && req.Global
+	if err != nil {
+		return nil
+	}
+	return &req
+}
+
+// template takes the name of a template that is kept at n instances apart. ok is
+// false for every other unit.
+func (v *view) template(name string) (template unit.Name, n int, ok bool) {
+	template, err := unit.ParseName(name)
+	if err != nil || !template.IsTemplate() {
+		return template, 0, false
+	}
+	req := v.requirements(name)
+	if req == nil || req.Instances == nil {
+		return template, 0, false
+	}
+	u, _ := v.Unit(name)
+	return template, u.Scaled.Count(*req.Instances), true
+}
+
+// lowest returns the state that all n instances of a template have reached, at
+// most the one that is wanted of it.
+func (v *view) lowest(template unit.Name, n int) unit.TargetState {
+	u, _ := v.Unit(template.Full)
+	lowest := u.DesiredState
+	for i := range n {
+		is := unit.Inactive
+		if of, err := template.WithInstance(strconv.Itoa(i + 1)); err == nil {
+			if u := v.unit(of.Full, plain); u != nil {
+				is = u.CurrentState
+			}
+		}
+		if !is.AtLeast(lowest) {
+			lowest = is
+		}
+	}
+	return lowest
 }
 
 // placement returns the one that says where a unit is: a run before a held
@@ -184,6 +237,12 @@ func (v *view) machine(id string) *Machine {
 	}
 	if l, ok := v.Label(id); ok {
 		m.Cordoned, m.Draining = l.Cordoned, l.Draining
+	}
+	m.Use = v.Use(id)
+	for _, p := range v.PlacementsOn(id) {
+		if !v.global(p.Unit) {
+			m.Movable++
+		}
 	}
 	return m
 }

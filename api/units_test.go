@@ -272,3 +272,68 @@ func TestCompactedPage(t *testing.T) {
 		t.Errorf("got %d %s, want 410", status, answer)
 	}
 }
+
+// TestTemplateAsAWhole: a template whose file says of how many instances it is
+// made has a target state and a number that can be changed.
+func TestTemplateAsAWhole(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	const path = "/fleet/v1/units/app@.service"
+	put := func(status int, body, says string) {
+		t.Helper()
+		if got, _, answer := w.call("PUT", path, body); got != status || !strings.Contains(answer, says) {
+			t.Errorf("PUT %s: %d %s, want %d with %q", body, got, answer, status, says)
+		}
+	}
+	put(400, `{"desiredState":"launched","text":"[Service]\nExecStart=/bin/true\n"}`, "Instances=")
+	put(409, `{"instances":5}`, "does not exist")
+	put(201, `{"desiredState":"inactive","text":"[Service]\nExecStart=/bin/true\n"}`, "")
+	put(400, `{"desiredState":"launched"}`, "Instances=")
+	put(400, `{"instances":5}`, "doesn't say Instances=")
+	put(201, `{"desiredState":"launched","text":"[Service]\nExecStart=/bin/true\n[X-Fleet]\nInstances=3\n"}`, "")
+	kept := func(want int) {
+		t.Helper()
+		var u unit.Unit
+		w.want(200, "GET", path, "", &u)
+		if u.Instances == nil || *u.Instances != want || u.DesiredState != unit.Launched {
+			t.Errorf("the template is %+v, want launched with %d instances", u, want)
+		}
+	}
+	kept(3)
+	put(204, `{"instances":5}`, "")
+	kept(5)
+	put(400, `{"instances":-1}`, "0 to 10000")
+	put(204, `{"desiredState":"loaded"}`, "")
+	put(204, `{"desiredState":"launched"}`, "")
+	kept(5)
+	put(204, `{"instances":3}`, "")
+	kept(3)
+	for _, c := range w.snapshot() {
+		if c.Unit != nil && c.Unit.Scaled != nil {
+			t.Errorf("scaled back to what the file says, and still %+v", c.Unit.Scaled)
+		}
+	}
+	if got, _, answer := w.call("PUT", "/fleet/v1/units/app@1.service", `{"instances":3}`); got != 400 {
+		t.Errorf("an instance was scaled: %d %s", got, answer)
+	}
+}
+
+// TestTemplateStateIsTheLowest: a template has got as far as the last of its
+// instances.
+func TestTemplateStateIsTheLowest(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	w.machine("m1", "10.0.0.1", nil)
+	const text = "[Service]\nExecStart=/bin/true\n[X-Fleet]\nInstances=2\n"
+	f := w.put("app@.service", text, unit.Launched)
+	for i, want := range []unit.TargetState{unit.Inactive, unit.Inactive, unit.Launched} {
+		if i > 0 {
+			name := fmt.Sprintf("app@%d.service", i)
+			w.put(name, text, unit.Launched)
+			w.run(name, "m1", f, unit.Launched, 3)
+		}
+		var u unit.Unit
+		w.want(200, "GET", "/fleet/v1/units/app@.service", "", &u)
+		if u.CurrentState != want {
+			t.Errorf("with %d instances up the template is %s, want %s", i, u.CurrentState, want)
+		}
+	}
+}

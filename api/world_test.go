@@ -37,6 +37,7 @@ func newWorld(t *testing.T, cfg api.Config) *world {
 	if cfg.Store == nil {
 		cfg.Store = w.reg
 	}
+	cfg.Upkeep = w.reg
 	server := api.NewServer(cfg)
 	hs := httptest.NewServer(server)
 	w.url = hs.URL

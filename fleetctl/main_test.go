@@ -96,7 +96,7 @@ func newCluster() (*cluster, error) {
 	}
 	e := engine.New(engine.Config{Self: "test", TTL: ttl, Store: c.registry, Elections: c.registry, Log: slog.New(slog.DiscardHandler)})
 	c.group.Go(func() { e.Run(c.ctx) })
-	server := api.NewServer(api.Config{Store: c.registry, PageLimit: 3})
+	server := api.NewServer(api.Config{Store: c.registry, Upkeep: c.registry, PageLimit: 3})
 	c.group.Go(func() { _ = server.Serve(c.ctx, []net.Listener{l}) })
 	return c, nil
 }

@@ -87,6 +87,22 @@ func (c *Cluster) Lost(machine string) bool {
 	return m != nil && m.lost
 }
 
+// Use is what units have of a machine.
+type Use struct {
+	Units  int   `json:"units"`            // that have a place there
+	Memory int64 `json:"memory,omitempty"` // bytes reserved
+	CPU    int64 `json:"cpu,omitempty"`    // thousandths of a CPU reserved
+}
+
+// Use returns what units have of a machine.
+func (c *Cluster) Use(machine string) Use {
+	m := c.machines[machine]
+	if m == nil {
+		return Use{}
+	}
+	return Use{Units: m.load, Memory: m.used.memory, CPU: m.used.cpu}
+}
+
 // EffectiveMetadata returns a machine's metadata as operators have changed it.
 func (c *Cluster) EffectiveMetadata(machine string) map[string]string {
 	if m := c.machines[machine]; m != nil {

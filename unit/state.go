@@ -41,7 +41,8 @@ type Unit struct {
 	// Scaled overrides Instances= in a template's file, as fleetctl scale does.
 	Scaled *Scale `json:"scaled,omitempty"`
 
-	// On the wire only.
+	// On the wire only. Instances is how many of a template are kept.
+	Instances    *int        `json:"instances,omitempty"`
 	Options      []Option    `json:"options,omitempty"`
 	Text         string      `json:"text,omitempty"` // the file, byte for byte
 	CurrentState TargetState `json:"currentState,omitempty"`
@@ -53,6 +54,14 @@ type Unit struct {
 type Scale struct {
 	To   int `json:"to"`
 	From int `json:"from"` // what Instances= said
+}
+
+// Count is how many instances a template is kept at whose file says from.
+func (s *Scale) Count(from int) int {
+	if s != nil && s.From == from {
+		return s.To
+	}
+	return from
 }
 
 // State is what one machine reports of one unit. Its JSON form is both the
