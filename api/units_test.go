@@ -88,6 +88,8 @@ func TestPutUnitRefuses(t *testing.T) {
 		{"an unknown option", "web.service", text("[X-Fleet]\nConflict=web.service\n"), 400, "did you mean Conflicts?"},
 		{"a bad glob", "web.service", text("[X-Fleet]\nConflicts=[\n"), 400, "Conflicts"},
 		{"half a boolean", "web.service", text("[X-Fleet]\nGlobal=maybe\n"), 400, "maybe"},
+		{"instances of no template", "web.service", text("[X-Fleet]\nInstances=3\n"), 400, "web.service: line 2: Instances is for templates"},
+		{"a size that isn't one", "web.service", option("X-Fleet", "MemoryReservation", "512MB"), 400, "did you mean 512M?"},
 		{"a smuggled directive", "web.service", option("Service", "ExecStart", "/bin/true\nUser=root"), 400, "line break"},
 		{"a smuggled directive after a return", "web.service", option("Service", "ExecStart", "/bin/true\rUser=root"), 400, "line break"},
 		{"a smuggled section", "web.service", option("Service]\n[X", "ExecStart", "/bin/true"), 400, "line break"},

@@ -15,7 +15,6 @@ func (d *demands) checkName(n Name) error {
 	self := n.Full
 	if n.IsTemplate() {
 		self = n.sample().Full
-		d.checkKept(n, &p)
 	}
 	for _, v := range d.named {
 		if v.text == self {
@@ -28,32 +27,30 @@ func (d *demands) checkName(n Name) error {
 			p.add(v.line, "RunOnce is for services, and %s is a %s: put it into the service that does the work", n.Full, n.Type())
 		case v.option != runOnce && !n.hasAt():
 			p.add(v.line, "%s is for templates such as app@.service and their instances, and %s is neither", v.name, n.Full)
+		case v.option == instances && n.IsTemplate():
+			d.checkKept(n, v, &p)
 		}
 	}
 	return p.err()
 }
 
-// checkKept refuses what would keep one of the instances that Instances asks
-// for from being placed.
-func (d *demands) checkKept(template Name, p *problems) {
-	if d.Instances == nil || *d.Instances == 0 {
-		return
-	}
-	said := d.typed[slices.IndexFunc(d.typed, func(v fleetValue) bool { return v.option == instances })]
-	last, err := template.WithInstance(strconv.Itoa(*d.Instances))
+// checkKept refuses what would keep one of the instances from being placed that
+// the option v of their template asks for.
+func (d *demands) checkKept(template Name, v fleetValue, p *problems) {
+	kept := *d.Instances
+	last, err := template.WithInstance(strconv.Itoa(kept))
 	if err != nil {
-		p.add(said.line, "%s=%d: %v", said.name, *d.Instances, err)
+		p.add(v.line, "%s=%d: %v", v.name, kept, err)
 	}
-	for _, v := range d.named {
-		if n, err := ParseName(v.text); err == nil && n.InstanceOf(template) && isNumberUpTo(n.Instance, *d.Instances) {
-			p.add(v.line, "%s names %s, which with %s=%d has this file itself", v.name, n.Full, said.name, *d.Instances)
+	for _, other := range d.named {
+		if n, err := ParseName(other.text); err == nil && n.InstanceOf(template) && isNumberUpTo(n.Instance, kept) {
+			p.add(other.line, "%s names %s, which with %s=%d has this file itself", other.name, n.Full, v.name, kept)
 		}
 	}
-	if first, _ := template.WithInstance("1"); last.Full != first.Full {
-		for _, glob := range d.Replaces {
-			if Match(glob, first.Full) && Match(glob, last.Full) {
-				p.add(said.line, "%s=%d can't be combined with Replaces=%.60s: the instances would replace each other", said.name, *d.Instances, glob)
-			}
+	first, _ := template.WithInstance("1")
+	for _, glob := range d.Replaces {
+		if kept > 1 && Match(glob, first.Full) && Match(glob, last.Full) {
+			p.add(v.line, "%s=%d can't be combined with Replaces=%.60s: the instances would replace each other", v.name, kept, glob)
 		}
 	}
 }
