@@ -100,6 +100,7 @@ type work struct {
 	tries    int
 	tried    task      // what the last try was for
 	after    time.Time // not to be tried again before, save for another task
+	orphaned bool      // while it was busy
 	reported unit.State
 	inStore  bool // a state of it is in the store, under the present lease
 }
@@ -311,6 +312,10 @@ func (a *Agent) finish(ctx context.Context, name string, w *work, act action, o 
 	w.busy, w.cancel = nil, nil
 	a.dirty[name] = true
 	w.rec = o.rec
+	if w.orphaned && w.rec.Released == 0 {
+		a.orphan(w)
+	}
+	w.orphaned = false
 	if o.seen != nil {
 		o.seen(&w.seen)
 	}

@@ -31,6 +31,11 @@ type Record struct {
 // release: an older copy of the store may still have it placed here.
 func (r Record) past() bool { return r.Generation == 0 && r.Released != 0 }
 
+// orphaned is what is left of a record whose placement went when the machine
+// was forgotten: how the unit was started, by which it is adopted if it is
+// placed here anew.
+func (r Record) orphaned() Record { return Record{Unit: r.Unit, Started: r.Started} }
+
 // Started is a start that was begun and, when Done, seen to its end.
 type Started struct {
 	Hash       string `json:"hash"` // of the file it was started from

@@ -203,6 +203,11 @@ func (w *work) gone() bool {
 func (a *Agent) forgetUnits() {
 	for name, w := range a.units {
 		if w.gone() && !w.inStore {
+			if w.rec.Started != nil { // it was an orphan
+				if err := a.disk.drop(name); err != nil {
+					a.Log.Warn("an old record stays", "unit", name, "err", err)
+				}
+			}
 			delete(a.units, name)
 			delete(a.dirty, name)
 		}

@@ -17,6 +17,10 @@ const (
 	retryMax = 5 * time.Second
 )
 
+// errDoubt ends a session in which placements went that this machine acts on:
+// only a snapshot tells whether it has been forgotten.
+var errDoubt = errors.New("the store has changed behind this machine's back")
+
 // attend keeps this machine in the cluster for as long as ctx lasts: one
 // session after the other, each until the store can't be followed any more.
 func (a *Agent) attend(ctx context.Context) {
@@ -62,7 +66,14 @@ func (a *Agent) session(whole context.Context) error {
 		cancel(a.keep(ctx, lease))
 	}()
 	err = a.Store.Placements(ctx, a.id, func(u schedule.Update) error {
-		a.post(ctx, func() { a.take(u) })
+		var doubt bool
+		a.ask(ctx, func() {
+			a.take(u)
+			doubt = a.frozen != "" && !u.Snapshot
+		})
+		if doubt && ctx.Err() == nil {
+			return errDoubt
+		}
 		return ctx.Err()
 	})
 	if cause := context.Cause(ctx); cause != nil {
@@ -186,8 +197,11 @@ func (a *Agent) take(u schedule.Update) {
 		}
 		a.following = true
 	}
+	var joined int64 // when this machine was let in; 0: it isn't
 	for _, c := range u.Changes {
 		switch {
+		case c.Machine != nil:
+			joined = c.Revision
 		case c.Placement != nil && c.Deleted:
 			a.unit(c.Placement.Unit).place = nil
 		case c.Placement != nil:
@@ -199,6 +213,9 @@ func (a *Agent) take(u schedule.Update) {
 		}
 	}
 	a.saw(u.Revision)
+	if u.Snapshot {
+		a.forgotten(joined)
+	}
 	a.checkPlacements()
 	if u.Snapshot {
 		for name := range a.units {
@@ -217,6 +234,29 @@ func (a *Agent) saw(revision int64) {
 	a.savedAt = time.Now()
 	if err := a.disk.saveMembership(a.member); err != nil {
 		a.Log.Warn("the store's revision is not recorded", "err", err)
+	}
+}
+
+// forgotten lets go of the placements that went when the store forgot this
+// machine: what it runs for them runs on, as nobody's. Machines are let in
+// before anything is placed on them, so a machine whose record is younger than
+// a placement that the store lacks, or is missing, was forgotten meanwhile; a
+// store that has merely gone back has the record as it was.
+func (a *Agent) forgotten(joined int64) {
+	for name, w := range a.units {
+		if w.place == nil && w.rec.Generation != 0 && w.rec.Released == 0 && (joined == 0 || joined > w.rec.Generation) {
+			a.Log.Warn("this machine was forgotten: the unit stays as it is, without a placement", "unit", name)
+			w.orphaned = w.busy != nil
+			a.orphan(w)
+		}
+	}
+}
+
+// orphan makes nobody's unit of w. What can't be recorded is found out again.
+func (a *Agent) orphan(w *work) {
+	w.rec = w.rec.orphaned()
+	if err := a.disk.save(w.rec); err != nil {
+		a.Log.Warn("that the unit is an orphan is not recorded", "unit", w.rec.Unit, "err", err)
 	}
 }
 

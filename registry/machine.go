@@ -137,7 +137,8 @@ func (r *Registry) Forget(ctx context.Context, id string) error {
 // Placements calls fn with a snapshot of what concerns one machine, its own
 // record where the store has one, its placements and the states that it has
 // reported, and then with every change of its placements, as Follow does for
-// everything.
+// everything. The revision of the machine's record is that of its creation: of
+// when the machine was let in, or let in anew after it was forgotten.
 func (r *Registry) Placements(ctx context.Context, id string, fn func(schedule.Update) error) error {
 	places := r.keys.placesOf(id)
 	u, err := r.readPrefix(ctx, places, 0, func(Pair) {})
@@ -154,6 +155,7 @@ func (r *Registry) Placements(ctx context.Context, id string, fn func(schedule.U
 		return fmt.Errorf("read machine %s: %w", id, err)
 	}
 	for _, p := range own.Pairs {
+		p.ModRevision = p.CreateRevision
 		r.record(&u, KeyChange{Pair: p})
 	}
 	from := u.Revision + 1

@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,6 +105,14 @@ func TestAnAgentIsToldOfItsOwnRecord(t *testing.T) {
 	}
 	if m, p, s := counts(u); m != 1 || p != 1 || s != 1 || len(u.Changes) != 3 {
 		t.Errorf("%d machines, %d placements, %d states of %d changes, want one each", m, p, s, len(u.Changes))
+	}
+	joined := func(u schedule.Update) int64 {
+		i := slices.IndexFunc(u.Changes, func(c schedule.Change) bool { return c.Machine != nil })
+		return u.Changes[i].Revision
+	}
+	must(t, r.Report(ctx, lease, []schedule.Change{{Machine: &schedule.Machine{ID: "m1", Hostname: "renamed"}}}))
+	if now := firstUpdate(t, r, "m1"); joined(now) != joined(u) {
+		t.Error("a machine that reports anew seems to have been let in anew")
 	}
 	must(t, r.End(ctx, lease))
 	must(t, r.Forget(ctx, "m1"))
