@@ -39,6 +39,9 @@ func (s *Server) putUnit(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.admit(r.Context(), p); err != nil {
+		return err
+	}
 	created, err := s.write(r.Context(), p)
 	switch {
 	case errors.Is(err, unit.ErrExists) && p.expect != nil:

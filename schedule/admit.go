@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,17 +17,11 @@ const maxChain = 32
 // that it names isn't known yet. Of a template it is told what an instance of
 // it would meet. Placements don't matter, and neither do target states.
 func Admit(c *Cluster, name string, file *unit.File) error {
-	a := &admission{c: c, name: name, file: file, heights: make(map[string]int)}
-	if n, err := unit.ParseName(name); err == nil && n.IsTemplate() {
-		first, err := n.WithInstance("1") // as Instances= begins
-		if err != nil {
-			return err
-		}
-		a.name, a.template = first.Full, name
-	}
-	if _, err := file.Requirements(a.name); err != nil {
+	a, err := newAdmission(name, file)
+	if err != nil {
 		return err
 	}
+	a.c = c
 	if _, err := a.follow(a.name); err != nil {
 		return err
 	}
@@ -34,6 +29,34 @@ func Admit(c *Cluster, name string, file *unit.File) error {
 		return err
 	}
 	return a.replaces()
+}
+
+// Alone reports whether Admit looks at nothing but the file: it follows and
+// replaces nobody, and reserves nothing.
+func Alone(name string, file *unit.File) bool {
+	a, err := newAdmission(name, file)
+	if err != nil {
+		return false
+	}
+	r, err := file.Requirements(a.name)
+	return err == nil && len(r.MachineOf) == 0 && len(r.Replaces) == 0 && r.Memory == 0 && r.CPU == 0
+}
+
+// newAdmission takes the first instance for a template.
+func newAdmission(name string, file *unit.File) (*admission, error) {
+	a := &admission{name: name, file: file, heights: make(map[string]int)}
+	n, err := unit.ParseName(name)
+	if err != nil {
+		return nil, err
+	}
+	if n.IsTemplate() {
+		if n, err = n.WithInstance("1"); err != nil {
+			return nil, err
+		}
+		a.name, a.template = n.Full, name
+	}
+	_, err = file.Requirements(a.name)
+	return a, err
 }
 
 // admission is the question whether a unit could be placed.
@@ -70,7 +93,7 @@ func (a *admission) follow(name string) (int, error) {
 	if at := slices.Index(a.path, name); at >= 0 {
 		cycle := slices.Clone(a.path[at:])
 		slices.Sort(cycle)
-		return 0, fmt.Errorf("%s", cycleText(cycle))
+		return 0, errors.New(cycleText(cycle))
 	}
 	if h, ok := a.heights[name]; ok && len(a.path)+h <= maxChain {
 		return h, nil
@@ -116,6 +139,48 @@ func (a *admission) oneMachine() error {
 	return a.reserves(id)
 }
 
+// reserves refuses what is more than any machine has for units, or the machine
+// id where that isn't "". Machines that don't say what they have don't count.
+func (a *admission) reserves(id string) error {
+	var need, largest amounts
+	for _, name := range a.follows {
+		r, _ := a.asks(name)
+		if !r.Global || name == a.name {
+			need = need.plus(amounts{r.Memory, r.CPU})
+		}
+	}
+	machines := 0
+	for _, m := range a.c.machines {
+		has := m.facts.capacity
+		switch {
+		case id != "" && m.id != id, need.memory > 0 && has.memory == 0, need.cpu > 0 && has.cpu == 0:
+			continue
+		case !need.exceeds(has):
+			return nil
+		}
+		machines++
+		largest = largest.most(has)
+	}
+	if machines == 0 {
+		return nil
+	}
+	who := "it reserves "
+	if len(a.follows) > 1 {
+		who = "together with what it follows (MachineOf) it reserves "
+	}
+	which := ", and no machine has more than "
+	if id != "" {
+		which = ", and machine " + id + " has "
+	}
+	switch {
+	case need.memory > largest.memory:
+		return errors.New(who + sizeText(need.memory) + " of memory" + which + sizeText(largest.memory) + " for units")
+	case need.cpu > largest.cpu:
+		return errors.New(who + cpuText(need.cpu) + " CPUs" + which + cpuText(largest.cpu) + " for units")
+	}
+	return errors.New(who + sizeText(need.memory) + " of memory and " + cpuText(need.cpu) + " CPUs, and no machine has both for units")
+}
+
 // replaces refuses a unit that is replaced, directly or not, by a unit that it
 // replaces.
 func (a *admission) replaces() error {
@@ -132,7 +197,7 @@ func (a *admission) replaces() error {
 				continue
 			}
 			if victim == a.name {
-				return fmt.Errorf("%s", replacesText(chain(from, name)))
+				return errors.New(replacesText(chain(from, name)))
 			}
 			if _, seen := from[victim]; !seen {
 				from[victim] = name
@@ -192,6 +257,3 @@ func chain(from map[string]string, name string) []string {
 func replacesText(names []string) string {
 	return listed(names) + " replace each other (Replaces circle)"
 }
-
-// reserves refuses what is more than any machine has.
-func (a *admission) reserves(id string) error { return nil }

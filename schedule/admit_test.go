@@ -66,6 +66,40 @@ func TestAdmitReplaces(t *testing.T) {
 	w.admits("a.service and b.service replace each other (Replaces circle)", "b.service", "Replaces=a.service")
 }
 
+func TestAdmitReservations(t *testing.T) {
+	w := newWorld(t)
+	w.admits("", "a.service", "MemoryReservation=64G") // no machine is known
+	w.join("m0")                                       // which says nothing of itself
+	w.admits("", "a.service", "MemoryReservation=64G")
+	w.write(Change{Machine: &Machine{ID: "m1", Memory: 8 << 30, ReservedMemory: 1 << 30, CPUs: 2}})
+	w.write(Change{Machine: &Machine{ID: "m2", Memory: 4 << 30, CPUs: 8, ReservedCPU: 500}})
+	w.admits("", "a.service", "MemoryReservation=7G")
+	w.admits("it reserves 64G of memory, and no machine has more than 7G for units", "a.service", "MemoryReservation=64G")
+	w.admits("it reserves 7.6 CPUs, and no machine has more than 7.5 for units", "a.service", "CPUReservation=7.6")
+	w.admits("it reserves 5G of memory and 4 CPUs, and no machine has both for units", "a.service", "MemoryReservation=5G", "CPUReservation=4")
+	w.admits("it reserves 5G of memory, and machine m2 has 4G for units", "a.service", "MemoryReservation=5G", "MachineID=m2")
+	w.admits("", "a.service", "MemoryReservation=5G", "MachineID=m9")
+	w.admits("it reserves 64G of memory, and no machine has more than 7G for units", "a.service", "MemoryReservation=64G", "Global=true")
+	w.unit("b.service", unit.Inactive, "MemoryReservation=5G", "MachineOf=c.service")
+	w.unit("c.service", unit.Inactive)
+	w.admits("together with what it follows (MachineOf) it reserves 8G of memory, and no machine has more than 7G for units",
+		"a.service", "MachineOf=b.service", "MachineOf=c.service", "MemoryReservation=3G")
+	w.admits("", "a.service", "MachineOf=b.service", "MemoryReservation=2G")
+}
+
+func TestAlone(t *testing.T) {
+	for option, want := range map[string]bool{
+		"": true, "MachineID=m1": true, "Conflicts=b*": true, "Avoid=b*": true,
+		"MachineOf=b.service": false, "MachineOf=b@%i.service": false, "Replaces=b@%i.service": false, "CPUReservation=1": false,
+	} {
+		for _, name := range []string{"a@.service", "a@1.service"} {
+			if got := Alone(name, file(t, option)); got != want {
+				t.Errorf("%s with %s: %v", name, option, got)
+			}
+		}
+	}
+}
+
 // TestAdmitInAnyOrder: what is wrong with several files together comes to light
 // with the last of them, whichever it is.
 func TestAdmitInAnyOrder(t *testing.T) {
