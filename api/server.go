@@ -52,6 +52,7 @@ type Config struct {
 	Upkeep    Upkeep
 	Policy    schedule.Policy // the engine's, for explain; without a strategy it is the default
 	MachineID string          // whose fleetd this is, told by /health
+	Version   string          // of this fleet, told in snapshots
 	Logger    *slog.Logger    // of what clients can't be told; nil discards
 	// Unavailable says why this fleetd can't answer; while it isn't empty
 	// every call fails with 503 and that reason.
@@ -121,6 +122,7 @@ func (s *Server) routes() {
 		s.mux.HandleFunc(Base+path, s.answer(m, callTimeout))
 	}
 	s.mux.HandleFunc(Base+"events", s.answer(methods{"GET": s.events}, 0))
+	s.mux.HandleFunc(Base+"snapshot", s.answer(methods{"GET": s.snapshot}, 0))
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
 	})

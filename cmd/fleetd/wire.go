@@ -95,7 +95,7 @@ func wire(ctx context.Context, c Config, log *slog.Logger) (*daemon, error) {
 		})
 	}
 	d.server = api.NewServer(api.Config{
-		Store: reg, Upkeep: reg, Policy: c.Policy, MachineID: machine.ID, Logger: log, Unavailable: d.agent.Problem, PageLimit: c.TokenLimit, Metrics: metrics(d.agent),
+		Store: reg, Upkeep: reg, Policy: c.Policy, MachineID: machine.ID, Version: machine.Version, Logger: log, Unavailable: d.agent.Problem, PageLimit: c.TokenLimit, Metrics: metrics(d.agent),
 	})
 	d.listeners, err = api.Listen(socketPath, c.APIListen)
 	return d, err
