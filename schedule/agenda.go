@@ -18,6 +18,8 @@ type agenda struct {
 	freed map[*machine]struct{}
 	// families are those of which a member has gone down or come up.
 	families map[*family]struct{}
+	// machines are those that have gone, come back or are to be forgotten.
+	machines map[*machine]struct{}
 }
 
 // task is a unit to decide about: everywhere, or on one machine.
@@ -32,6 +34,7 @@ func newAgenda() agenda {
 		waiting:  make(map[*node]struct{}),
 		freed:    make(map[*machine]struct{}),
 		families: make(map[*family]struct{}),
+		machines: make(map[*machine]struct{}),
 	}
 }
 
@@ -48,6 +51,9 @@ func (t *agenda) pair(n *node, m *machine) { t.pairs[task{n, m}] = struct{}{} }
 
 // family has those of a template decided about that wait for each other.
 func (t *agenda) family(f *family) { t.families[f] = struct{}{} }
+
+// machine has a machine itself decided about.
+func (t *agenda) machine(m *machine) { t.machines[m] = struct{}{} }
 
 func (t *agenda) wait(n *node) { t.waiting[n] = struct{}{} }
 
@@ -83,6 +89,13 @@ func (t *agenda) takeFamilies() []*family {
 	return families
 }
 
+// takeMachines is take for the machines themselves.
+func (t *agenda) takeMachines() []*machine {
+	machines := slices.SortedFunc(maps.Keys(t.machines), func(a, b *machine) int { return strings.Compare(a.id, b.id) })
+	clear(t.machines)
+	return machines
+}
+
 func (t task) machineID() string {
 	if t.machine == nil {
 		return ""
@@ -114,7 +127,7 @@ func (c *Cluster) wake() bool {
 		}
 		clear(t.freed)
 	}
-	return len(t.nodes)+len(t.pairs)+len(t.families) > 0
+	return len(t.nodes)+len(t.pairs)+len(t.families)+len(t.machines) > 0
 }
 
 // touch has the unit of a slot decided about that changed there. What is gone

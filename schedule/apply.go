@@ -43,6 +43,20 @@ func (c *Cluster) apply(ch *Change) {
 			c.refresh(m)
 		}
 		c.dropMachine(m)
+	case ch.Absence != nil:
+		m := c.machine(ch.Absence.MachineID)
+		if c.news(keyOf(*ch), ch, &m.absenceRev) {
+			m.absence = kept(ch, ch.Absence)
+			c.agenda.machine(m)
+		}
+		c.dropMachine(m)
+	case ch.Done != nil:
+		n := c.node(ch.Done.Unit)
+		if c.news(keyOf(*ch), ch, &n.doneRev) {
+			n.done = kept(ch, ch.Done)
+			c.agenda.mark(n)
+		}
+		c.dropNode(n)
 	case ch.Placement != nil:
 		c.applyPlacement(ch)
 	case ch.State != nil:
@@ -56,6 +70,7 @@ func (c *Cluster) news(k key, ch *Change, known *int64) bool {
 	if ch.Revision <= *known || *known == 0 && ch.Revision <= c.deleted.revision(k) {
 		return false
 	}
+	c.arrive(k, ch.Revision)
 	if ch.Deleted {
 		*known = 0
 		c.deleted.add(k, ch.Revision)
@@ -82,6 +97,7 @@ func (c *Cluster) applyUnit(ch *Change) {
 	late := !ch.Deleted && n.unit != nil && n.file == nil && ch.File != nil && ch.Revision == n.revision
 	if late || c.news(key{kind: unitKind, unit: n.name}, ch, &n.revision) {
 		c.touchBound(n)
+		n.untold = true
 		c.setUnit(n, ch)
 		c.touchBound(n)
 		c.touchClashing(n) // another of them may be the one to go now
@@ -99,6 +115,10 @@ func (c *Cluster) setUnit(n *node, ch *Change) {
 		}
 	}
 	old := n.wants
+	if f := n.family; f != nil {
+		f.managed += tallied(!ch.Deleted && ch.Unit.Managed) - tallied(n.managed())
+		c.recount(f)
+	}
 	n.unit, n.file = kept(ch, ch.Unit), nil
 	if !ch.Deleted {
 		n.file = ch.File
@@ -119,9 +139,6 @@ func (c *Cluster) setUnit(n *node, ch *Change) {
 		c.reindex(s, was[i]) // what is booked depends on the record
 	}
 	c.reckon(n)
-	if f := c.families[n.name]; f != nil {
-		c.agenda.family(f) // more of its instances may be down now
-	}
 	c.conflictsGone(n, old)
 }
 
@@ -158,6 +175,9 @@ func (c *Cluster) applyPlacement(ch *Change) {
 		}
 		c.reindex(s, was)
 		c.touch(s)
+		if s.machine.absence != nil {
+			c.agenda.machine(s.machine) // it is forgotten once nothing is left of it
+		}
 	}
 	c.dropSlot(s)
 }

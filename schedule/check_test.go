@@ -58,6 +58,9 @@ func (h *history) checkDecision(d Decision) {
 		h.checkWrite(d, w)
 		h.checkRoom(d, w.Placement.MachineID)
 	}
+	for _, ch := range d.Others {
+		h.checkOther(d, ch)
+	}
 }
 
 // checkRoom counts what is reserved on the machine: a decision may add nothing
@@ -134,7 +137,7 @@ func (h *history) checkWrite(d Decision, w Write) {
 	switch {
 	case w.Delete:
 		s, ok := h.state(p.MachineID, p.Unit)
-		if !h.hasStopped(was) {
+		if !h.hasStopped(was) && !h.forgets(d, p.MachineID) {
 			h.rt.Fatalf("%s: deletes %+v, reported %+v (%v)", d.Reason, was, s, ok)
 		}
 	case p.Order == Run && (!had || h.hasStopped(was)):
@@ -273,12 +276,7 @@ func (h *history) checkBudgets(d Decision) {
 		}
 	}
 	for template, n := range takes {
-		limit := 1
-		for _, w := range d.Writes {
-			if _, r, _ := h.record(w.Placement.Unit); templateOf(w.Placement.Unit) == template {
-				limit = max(limit, r.MaxUnavailable)
-			}
-		}
+		limit := h.limit(template, d)
 		if n+down[template] > limit {
 			h.rt.Fatalf("%s: takes down %d of %s, of which %d are not available and %d may be", d.Reason, n, template, down[template], limit)
 		}

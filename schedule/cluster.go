@@ -26,6 +26,8 @@ type Cluster struct {
 	deleted tombstones
 	agenda  agenda
 	absent  map[*machine]struct{} // not there, and not taken for lost yet
+	pending map[key]pending
+	timers  timers
 
 	unitNames, machineIDs order
 }
@@ -38,13 +40,18 @@ type node struct {
 	family   *family // the template's, nil for what is no instance
 	unit     *unit.Unit
 	revision int64
+	done     *Done
+	doneRev  int64
 	file     *unit.File
 	wants    *wants
 	slots    []*slot            // in the machines' order
 	follows  map[*node]struct{} // those whose MachineOf names it
 
 	dirty bool
-	down  bool // wanted and not available, as counted in the family
+	// As counted in the family: down is wanted and not available, turning
+	// available and about to be given another file or target state.
+	down, turning bool
+	untold        bool // the record has changed, and the placements have not followed yet
 }
 
 // machine is what is known of one machine ID, and what is on it.
@@ -53,8 +60,9 @@ type machine struct {
 	record   *Machine
 	presence *Presence
 	label    *Label
-	// The revisions of the three records.
-	recordRev, presenceRev, labelRev int64
+	absence  *Absence
+	// The revisions of the four records.
+	recordRev, presenceRev, labelRev, absenceRev int64
 
 	lost     bool // taken for lost, at the last Plan
 	facts    facts
@@ -119,6 +127,8 @@ func (c *Cluster) reset() {
 		byMeta:   make(map[label]*loads),
 		agenda:   newAgenda(),
 		absent:   make(map[*machine]struct{}),
+		pending:  make(map[key]pending),
+		timers:   newTimers(),
 	}
 }
 
@@ -139,7 +149,13 @@ func (c *Cluster) HoldEvictions(until time.Time) {
 
 // Wake tells when Plan should be called next though nothing has changed, and
 // whether it should at all.
-func (c *Cluster) Wake() (time.Time, bool) { return c.hold, len(c.absent) > 0 }
+func (c *Cluster) Wake() (time.Time, bool) {
+	at, ok := c.timers.earliest()
+	if len(c.absent) > 0 && (!ok || c.hold.Before(at)) {
+		return c.hold, true
+	}
+	return at, ok
+}
 
 // LoseMachines takes the absent machines for lost once the hold is over, as
 // Plan does at its beginning: for one who explains and never plans.
@@ -150,6 +166,7 @@ func (c *Cluster) LoseMachines(now time.Time) {
 	for m := range c.absent {
 		m.lost = true
 		c.touchSlots(m)
+		c.agenda.machine(m)
 	}
 	clear(c.absent)
 }
@@ -168,7 +185,7 @@ func (c *Cluster) node(name string) *node {
 
 // dropNode forgets a unit name that nothing mentions any more.
 func (c *Cluster) dropNode(n *node) {
-	if n.unit == nil && len(n.slots) == 0 && len(n.follows) == 0 {
+	if n.unit == nil && n.done == nil && len(n.slots) == 0 && len(n.follows) == 0 {
 		delete(c.units, n.name)
 		c.part(n)
 		c.agenda.forget(n)
@@ -189,9 +206,10 @@ func (c *Cluster) machine(id string) *machine {
 
 // dropMachine forgets a machine ID that nothing mentions any more.
 func (c *Cluster) dropMachine(m *machine) {
-	if m.record == nil && m.presence == nil && m.label == nil && len(m.slots) == 0 {
+	if m.record == nil && m.presence == nil && m.label == nil && m.absence == nil && len(m.slots) == 0 {
 		delete(c.machines, m.id)
 		delete(c.absent, m)
+		c.timers.clear(key{kind: absenceKind, machine: m.id})
 		c.machineIDs.changed()
 	}
 }
@@ -227,7 +245,9 @@ func slotOrder(s *slot, id string) int { return strings.Compare(s.machine.id, id
 func (n *node) on(m *machine) *slot { return m.slots[n.name] }
 
 // wanted reports whether the unit belongs on a machine.
-func (n *node) wanted() bool { return n.unit != nil && n.unit.DesiredState.AtLeast(unit.Loaded) }
+func (n *node) wanted() bool {
+	return n.unit != nil && n.unit.DesiredState.AtLeast(unit.Loaded) && !n.isTemplate()
+}
 
 // readable reports whether it is known what the unit asks of its machine.
 func (n *node) readable() bool { return n.wants.err == nil }

@@ -45,6 +45,8 @@ func (c *Cluster) Explain(name string) Explanation {
 		}
 	}
 	switch {
+	case n.isTemplate():
+		e.Summary = c.explainTemplate(n)
 	case !n.wanted():
 		e.Summary = n.explainUnwanted()
 	case !n.readable():

@@ -11,15 +11,22 @@ import (
 type family struct {
 	template string // app@.service
 	members  map[*node]struct{}
-	down     int // members that are wanted and not available
+	head     *node // the template, nil while nothing is known of it
+	down     int   // members that are wanted and not available
+	turning  int   // members that are available and about to be given another file
+	// changed says that the records of the template or its instances have, and
+	// behind are those that have an earlier file than the template.
+	changed  bool
+	behind   []*node
+	creating int // instances that have no record yet
+	managed  int // members that the engine keeps
 	// waiting are members that could move but for MaxUnavailable=.
 	waiting map[*node]struct{}
 }
 
-// join makes a new node one of its template's family. The template itself is
-// no member.
+// join makes a new node one of its template's family, or its head.
 func (c *Cluster) join(n *node) {
-	if n.template == "" || n.template == n.name {
+	if n.template == "" {
 		return
 	}
 	f := c.families[n.template]
@@ -27,8 +34,12 @@ func (c *Cluster) join(n *node) {
 		f = &family{template: n.template, members: make(map[*node]struct{}), waiting: make(map[*node]struct{})}
 		c.families[n.template] = f
 	}
-	f.members[n] = struct{}{}
 	n.family = f
+	if n.isTemplate() {
+		f.head = n
+		return
+	}
+	f.members[n] = struct{}{}
 }
 
 // part ends what join began.
@@ -39,7 +50,10 @@ func (c *Cluster) part(n *node) {
 	}
 	delete(f.members, n)
 	delete(f.waiting, n)
-	if len(f.members) == 0 {
+	if f.head == n {
+		f.head = nil
+	}
+	if len(f.members) == 0 && f.head == nil {
 		delete(c.families, n.template)
 		delete(c.agenda.families, f)
 	}
@@ -63,22 +77,47 @@ func (s *slot) up() bool {
 // reckon brings the family's count of those that are down to what n is now.
 func (c *Cluster) reckon(n *node) {
 	f := n.family
-	if f == nil {
+	if f == nil || n.isTemplate() {
 		return
 	}
-	down := n.wanted() && !n.global() && !n.available()
-	if down == n.down {
+	counts := n.wanted() && !n.global()
+	down := counts && !n.available()
+	turning := counts && !down && (c.promised(key{kind: unitKind, unit: n.name}) || n.untold && n.outdated())
+	if down == n.down && turning == n.turning {
 		return
 	}
-	if n.down = down; down {
-		f.down++
-	} else {
-		f.down--
-	}
+	f.down += tallied(down) - tallied(n.down)
+	f.turning += tallied(turning) - tallied(n.turning)
+	n.down, n.turning = down, turning
 	if _, waits := f.waiting[n]; waits && down {
 		c.agenda.mark(n) // it may move now, whatever the others do
 	}
 	c.agenda.family(f)
+}
+
+func tallied(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// outdated reports whether the unit's placement has another file or target
+// state than its record.
+func (n *node) outdated() bool {
+	s := n.running()
+	if s == nil {
+		return false
+	}
+	p := s.placement()
+	return p.Hash != n.unit.Hash || p.Target != n.unit.DesiredState
+}
+
+// told notes that the unit's placements have been brought to its record, as
+// far as can be.
+func (c *Cluster) told(n *node) {
+	n.untold = false
+	c.reckon(n)
 }
 
 // maxUnavailable is how many of the family may be down for the engine's sake:
@@ -98,24 +137,30 @@ func (c *Cluster) overdrawn(group []*node) *node {
 		if n.family == nil || n.down {
 			continue
 		}
-		takes := 1
-		for _, o := range group[:i] {
-			if o.family == n.family && !o.down {
+		takes := 0
+		for _, o := range group[:i+1] {
+			if o.family == n.family && !o.down && !o.turning {
 				takes++
 			}
 		}
-		if n.family.down+takes > c.maxUnavailable(n) {
+		if n.family.down+n.family.turning+takes > c.maxUnavailable(n) {
 			return n
 		}
 	}
 	return nil
 }
 
-// planFamily decides about those of the family that wait for others of it to
-// be available, now that something has changed.
+// planFamily decides about a template's instances as a whole.
 func (p *planner) planFamily(f *family) {
+	p.planWaiting(f)
+	p.keepInstances(f)
+}
+
+// planWaiting decides about those of the family that wait for others of it to
+// be available, now that something has changed.
+func (p *planner) planWaiting(f *family) {
 	for _, n := range slices.SortedFunc(maps.Keys(f.waiting), byName) {
-		if f.down >= p.maxUnavailable(n) {
+		if f.down+f.turning >= p.maxUnavailable(n) {
 			return
 		}
 		delete(f.waiting, n)

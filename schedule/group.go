@@ -26,6 +26,7 @@ func (p *planner) planBound(n *node) {
 		}
 		if p.bury(x, nil); !x.inFlight() {
 			p.update(x, nil)
+			p.told(x)
 		}
 	}
 	for _, group := range p.parts(whole(all, broken)) {

@@ -14,6 +14,7 @@ func (c *Cluster) refresh(m *machine) {
 		return
 	}
 	c.rank(m, old)
+	c.agenda.machine(m)
 	if m.facts.here != was.here {
 		for _, s := range m.slots {
 			c.reckon(s.node)

@@ -31,6 +31,7 @@ func (p *planner) planGroup(group []*node) {
 		}
 		if !n.inFlight() {
 			p.update(n, group)
+			p.told(n)
 		}
 	}
 	if waits {

@@ -68,13 +68,17 @@ import (
 // Nothing is decided about a unit whose file can't be read.
 func (c *Cluster) Plan(now time.Time) []Decision {
 	c.LoseMachines(now)
-	p := &planner{Cluster: c}
+	c.ring(now)
+	p := &planner{Cluster: c, now: now}
 	for c.wake() {
 		for _, t := range c.agenda.take() {
 			p.do(t)
 		}
 		for _, f := range c.agenda.takeFamilies() {
 			p.planFamily(f)
+		}
+		for _, m := range c.agenda.takeMachines() {
+			p.keepAbsence(m)
 		}
 	}
 	return p.decisions
@@ -98,6 +102,7 @@ func (c *Cluster) Retry(d Decision) {
 		c.touch(s)
 		c.dropSlot(s)
 	}
+	c.unpromise(d.Others)
 	for _, u := range d.Units {
 		if n := c.units[u.Name]; n != nil && !n.global() {
 			c.agenda.mark(n)
@@ -108,6 +113,7 @@ func (c *Cluster) Retry(d Decision) {
 // planner is one run of Plan.
 type planner struct {
 	*Cluster
+	now       time.Time
 	decisions []Decision
 }
 
@@ -135,14 +141,20 @@ func (p *planner) do(t task) {
 	}
 }
 
-// decide adds a decision about units, and has everyone count with it.
+// decide adds a decision about the placements of units.
 func (p *planner) decide(reason string, gone []string, writes []Write, units ...*node) {
 	d := Decision{Writes: writes, Units: make([]UnitAt, len(units)), Gone: gone, Reason: reason}
 	for i, n := range units {
 		d.Units[i] = UnitAt{n.name, n.revision}
 	}
+	p.make(d)
+}
+
+// make adds a decision, and has everyone count with it.
+func (p *planner) make(d Decision) {
 	p.decisions = append(p.decisions, d)
-	for _, w := range writes {
+	p.promise(d.Others)
+	for _, w := range d.Writes {
 		s := p.slot(p.node(w.Placement.Unit), p.machine(w.Placement.MachineID))
 		was := s.view()
 		s.planned = &planned{write: w, revision: p.revision}

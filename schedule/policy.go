@@ -22,4 +22,11 @@ type Policy struct {
 func DefaultPolicy() Policy { return Policy{Strategy: SpreadOut, ForgetAfter: 24 * time.Hour} }
 
 // SetPolicy has the next Plan follow the policy. It moves nothing by itself.
-func (c *Cluster) SetPolicy(p Policy) { c.policy = p }
+func (c *Cluster) SetPolicy(p Policy) {
+	c.policy = p
+	for _, m := range c.machines {
+		if m.absence != nil {
+			c.agenda.machine(m)
+		}
+	}
+}

@@ -38,7 +38,7 @@ func newHistory(t *rapid.T) *history {
 }
 
 var (
-	unitPool    = []string{"a.service", "b.service", "c.service", "d.service", "w@1.service", "w@2.service", "w@3.service"}
+	unitPool    = []string{"a.service", "b.service", "c.service", "d.service", "w@1.service", "w@2.service", "w@3.service", "w@4.service"}
 	machinePool = []string{"m1", "m2", "m3", "m4"}
 	optionPool  = []string{
 		"MachineOf=a.service", "MachineOf=b.service", "MachineOf=c.service", "MachineOf=w@1.service",
@@ -70,7 +70,7 @@ func (h *history) options(name string) []string {
 }
 
 func (h *history) step() {
-	switch rapid.IntRange(0, 16).Draw(h.rt, "event") {
+	switch rapid.IntRange(0, 18).Draw(h.rt, "event") {
 	case 0, 1, 2:
 		name := pick(h.rt, "unit", unitPool)
 		target := pick(h.rt, "target", []unit.TargetState{unit.Launched, unit.Launched, unit.Loaded, unit.Inactive})
@@ -122,6 +122,10 @@ func (h *history) step() {
 		h.refusedPlan()
 	case 16:
 		h.misbehave()
+	case 17:
+		h.template()
+	case 18:
+		h.now = h.now.Add(time.Duration(rapid.IntRange(1, 25).Draw(h.rt, "hours")) * time.Hour)
 	case 15:
 		if id := pick(h.rt, "machine", machinePool); h.live(id) {
 			h.resize(id)
@@ -229,6 +233,7 @@ func (h *history) rest() {
 	h.checkFresh()
 	h.checkPlaced()
 	h.checkDrained()
+	h.checkInstances()
 	h.quiet()
 }
 

@@ -103,6 +103,25 @@ func (c *Cluster) Use(machine string) Use {
 	return Use{Units: m.load, Memory: m.used.memory, CPU: m.used.cpu}
 }
 
+// Done returns that a unit with RunOnce= has finished. It holds for the unit's
+// record as it was at Done.Revision.
+func (c *Cluster) Done(unit string) (Done, bool) {
+	n := c.units[unit]
+	if n == nil || n.done == nil {
+		return Done{}, false
+	}
+	return *n.done, true
+}
+
+// Absence returns since when a machine has been lost.
+func (c *Cluster) Absence(machine string) (Absence, bool) {
+	m := c.machines[machine]
+	if m == nil || m.absence == nil {
+		return Absence{}, false
+	}
+	return *m.absence, true
+}
+
 // EffectiveMetadata returns a machine's metadata as operators have changed it.
 func (c *Cluster) EffectiveMetadata(machine string) map[string]string {
 	if m := c.machines[machine]; m != nil {

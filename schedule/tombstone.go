@@ -15,6 +15,8 @@ const (
 	labelKind
 	placementKind
 	stateKind
+	doneKind
+	absenceKind
 )
 
 // tombstones remember the revisions at which records were deleted, so that an

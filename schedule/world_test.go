@@ -25,6 +25,7 @@ type world struct {
 	revision int64
 
 	records map[key]Change                   // the store
+	files   map[string]*unit.File            // in the store, by hash
 	running map[string]map[string]unit.State // what machines have, reported or not
 	made    []Decision                       // since the last call of log
 	planned int64                            // the model's revision at the last Plan
@@ -34,24 +35,8 @@ type world struct {
 func newWorld(t fataler) *world {
 	return &world{
 		t: t, c: NewCluster(), now: time.Unix(1000, 0), revision: 1,
-		records: make(map[key]Change), running: make(map[string]map[string]unit.State),
+		records: make(map[key]Change), files: make(map[string]*unit.File), running: make(map[string]map[string]unit.State),
 	}
-}
-
-func keyOf(ch Change) key {
-	switch {
-	case ch.Unit != nil:
-		return key{kind: unitKind, unit: ch.Unit.Name}
-	case ch.Machine != nil:
-		return key{kind: machineKind, machine: ch.Machine.ID}
-	case ch.Presence != nil:
-		return key{kind: presenceKind, machine: ch.Presence.MachineID}
-	case ch.Label != nil:
-		return key{kind: labelKind, machine: ch.Label.MachineID}
-	case ch.Placement != nil:
-		return key{placementKind, ch.Placement.MachineID, ch.Placement.Unit}
-	}
-	return key{stateKind, ch.State.MachineID, ch.State.Name}
 }
 
 // write makes one revision of the changes, and feeds it to the model.
@@ -63,6 +48,9 @@ func (w *world) write(changes ...Change) {
 			delete(w.records, k)
 		} else {
 			w.records[k] = changes[i]
+			if f := changes[i].File; f != nil {
+				w.files[f.Hash] = f
+			}
 		}
 	}
 	w.c.Apply(Update{Revision: w.revision, Changes: changes})
@@ -220,8 +208,8 @@ func (w *world) obeyOne(id, name string) bool {
 	default:
 		is.Reached = unit.Loaded
 	}
-	if had && was == is {
-		return false
+	if had && was.Generation == is.Generation && was.Reached == is.Reached && was.Released == is.Released {
+		return false // acted on: what became of it since is no order's doing
 	}
 	w.running[id][name] = is
 	w.report(id, is)
@@ -269,6 +257,15 @@ func (w *world) commit(d Decision) bool {
 		}
 		changes = append(changes, Change{Deleted: wr.Delete, Placement: &p})
 	}
+	for _, ch := range d.Others {
+		if w.records[keyOf(ch)].Revision != ch.Revision {
+			return false
+		}
+		if ch.Unit != nil && !ch.Deleted {
+			ch.File = w.files[ch.Unit.Hash]
+		}
+		changes = append(changes, ch)
+	}
 	w.write(changes...)
 	return true
 }
@@ -299,10 +296,14 @@ func (w *world) decide() {
 	w.t.Fatalf("does not settle; last decisions:\n%s", w.log())
 }
 
-// log tells the decisions since it was last called, one a line.
+// log tells the decisions since it was last called, one a line, save those that
+// only note that a machine is lost or back.
 func (w *world) log() string {
 	var b strings.Builder
 	for _, d := range w.made {
+		if len(d.Writes) == 0 && len(d.Others) == 1 && d.Others[0].Absence != nil {
+			continue
+		}
 		fmt.Fprintln(&b, d.Reason)
 	}
 	w.made = nil

@@ -1,0 +1,94 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// forgotten is how many placements of a machine that is forgotten go in one
+// decision: with the conditions it must fit one transaction.
+const forgotten = 50
+
+// keepAbsence decides about a machine itself: it is noted since when one has
+// been lost, that is taken back when the machine returns, and what has been
+// lost for as long as the policy says is forgotten.
+func (p *planner) keepAbsence(m *machine) {
+	k := key{kind: absenceKind, machine: m.id}
+	p.timers.clear(k)
+	if p.machines[m.id] != m || p.promised(k) {
+		return
+	}
+	switch a := m.absence; {
+	case m.facts.here || !m.facts.known:
+		if a != nil {
+			p.make(Decision{
+				Others: []Change{{Deleted: true, Revision: m.absenceRev, Absence: &Absence{MachineID: m.id}}},
+				Reason: m.id + " is back",
+			})
+		}
+	case !m.lost:
+	case a == nil:
+		p.make(Decision{
+			Others: []Change{{Absence: &Absence{MachineID: m.id, Since: p.now}}},
+			Gone:   []string{m.id},
+			Reason: m.id + " is lost",
+		})
+	case p.policy.ForgetAfter > 0:
+		if due := a.Since.Add(p.policy.ForgetAfter); p.now.Before(due) {
+			p.timers.set(k, due)
+		} else {
+			p.forget(m)
+		}
+	}
+}
+
+// forget deletes what the store holds of a machine that is gone for good: its
+// placements, and once those are gone its records.
+func (p *planner) forget(m *machine) {
+	var slots []*slot
+	for _, s := range m.slots {
+		if s.place != nil {
+			slots = append(slots, s)
+		}
+	}
+	reason := fmt.Sprintf("%s has been lost for %s and is forgotten", m.id, durationText(p.now.Sub(m.absence.Since)))
+	if len(slots) == 0 {
+		p.forgetRecords(m, reason)
+		return
+	}
+	slots = slices.DeleteFunc(slots, func(s *slot) bool { return s.planned != nil })
+	slices.SortFunc(slots, func(a, b *slot) int { return strings.Compare(a.node.name, b.node.name) })
+	for some := range slices.Chunk(slots, forgotten) {
+		writes, units := make([]Write, len(some)), make([]*node, len(some))
+		for i, s := range some {
+			writes[i] = Write{Placement: *s.place, Delete: true, Revision: s.placeRev}
+			units[i] = s.node
+		}
+		p.decide(reason, []string{m.id}, writes, units...)
+	}
+}
+
+func (p *planner) forgetRecords(m *machine, reason string) {
+	d := Decision{Gone: []string{m.id}, Reason: reason}
+	d.Others = append(d.Others,
+		Change{Deleted: true, Revision: m.recordRev, Machine: &Machine{ID: m.id}},
+		Change{Deleted: true, Revision: m.absenceRev, Absence: &Absence{MachineID: m.id}})
+	if m.label != nil {
+		d.Others = append(d.Others, Change{Deleted: true, Revision: m.labelRev, Label: &Label{MachineID: m.id}})
+	}
+	p.make(d)
+}
+
+// durationText writes a duration for people, as 24h or 1h30m.
+func durationText(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

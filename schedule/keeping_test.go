@@ -1,0 +1,163 @@
+package schedule
+
+import (
+	"time"
+
+	"pgregory.net/rapid"
+
+	"fleet/unit"
+)
+
+// The part of the histories that is about records which the engine keeps: those
+// of instances, of absences and of what is done.
+
+const keptTemplate = "w@.service"
+
+// template changes the template of which instances are kept.
+func (h *history) template() {
+	_, known := h.records[key{kind: unitKind, unit: keptTemplate}]
+	switch {
+	case known && rapid.IntRange(0, 5).Draw(h.rt, "destroy") == 0:
+		h.destroy(keptTemplate)
+	case known && rapid.IntRange(0, 3).Draw(h.rt, "scale") == 0:
+		h.scale(keptTemplate, &unit.Scale{To: rapid.IntRange(0, 4).Draw(h.rt, "to"), From: rapid.IntRange(0, 4).Draw(h.rt, "from")})
+	default:
+		options := []string{pick(h.rt, "instances", []string{"", "Instances=1", "Instances=2", "Instances=3", "Instances=3", "Instances=4"})}
+		options = append(options, pick(h.rt, "option", []string{"", "MaxUnavailable=2", "MemoryReservation=1G", "Priority=1", "MachineOf=a.service"}))
+		target := pick(h.rt, "target", []unit.TargetState{unit.Launched, unit.Launched, unit.Launched, unit.Loaded, unit.Inactive})
+		old, ok := h.records[key{kind: unitKind, unit: keptTemplate}]
+		h.unit(keptTemplate, target, options...)
+		if ok {
+			h.scale(keptTemplate, old.Unit.Scaled)
+		}
+	}
+}
+
+// belonging tells how many instances of the template there should be.
+func (h *history) belonging() int {
+	u, r, ok := h.record(keptTemplate)
+	switch {
+	case !ok || r.Instances == nil:
+		return 0
+	case u.Scaled != nil && u.Scaled.From == *r.Instances:
+		return u.Scaled.To
+	}
+	return *r.Instances
+}
+
+// limit tells how many of the template's instances may be down.
+func (h *history) limit(template string, d Decision) int {
+	if _, r, ok := h.record(template); ok {
+		return max(1, r.MaxUnavailable)
+	}
+	limit := 1
+	for _, w := range d.Writes {
+		if _, r, _ := h.record(w.Placement.Unit); templateOf(w.Placement.Unit) == template {
+			limit = max(limit, r.MaxUnavailable)
+		}
+	}
+	return limit
+}
+
+// checkOther looks at a record that a decision writes or deletes.
+func (h *history) checkOther(d Decision, ch Change) {
+	switch {
+	case ch.Unit != nil:
+		h.checkInstance(d, ch)
+	case ch.Machine != nil || ch.Label != nil:
+		if id := keyOf(ch).machine; !ch.Deleted || !h.forgets(d, id) {
+			h.rt.Fatalf("%s: %+v", d.Reason, ch)
+		}
+	case ch.Absence != nil && ch.Deleted:
+		if id := ch.Absence.MachineID; !h.live(id) && !h.forgets(d, id) && h.registered(id) {
+			h.rt.Fatalf("%s: %s is not back", d.Reason, id)
+		}
+	case ch.Absence != nil:
+		id := ch.Absence.MachineID
+		if _, was := h.absent(id); was || h.live(id) || h.now.Before(h.c.hold) || len(d.Gone) != 1 || !ch.Absence.Since.Equal(h.now) {
+			h.rt.Fatalf("%s: %+v", d.Reason, ch.Absence)
+		}
+	}
+}
+
+// registered reports whether the machine has a record.
+func (h *history) registered(id string) bool {
+	_, ok := h.records[key{kind: machineKind, machine: id}]
+	return ok
+}
+
+// forgets reports whether the decision forgets a machine that it may forget.
+func (h *history) forgets(d Decision, id string) bool {
+	since, ok := h.absent(id)
+	return ok && len(d.Gone) == 1 && d.Gone[0] == id && !h.now.Before(since.Add(24*time.Hour))
+}
+
+func (h *history) checkInstance(d Decision, ch Change) {
+	next := ch.Unit
+	was, had := h.records[key{kind: unitKind, unit: next.Name}]
+	t, _, known := h.record(keptTemplate)
+	switch {
+	case had && !was.Unit.Managed:
+		h.rt.Fatalf("%s: %s is the user's", d.Reason, next.Name)
+	case len(d.Units) != 1 || d.Units[0].Name != keptTemplate:
+		h.rt.Fatalf("%s: doesn't depend on the template", d.Reason)
+	case ch.Deleted:
+		if known && next.Name <= instance(keptTemplate, h.belonging()) && h.belonging() > 0 {
+			h.rt.Fatalf("%s: of %d", d.Reason, h.belonging())
+		}
+		return
+	case !next.Managed || !known || next.Name > instance(keptTemplate, h.belonging()):
+		h.rt.Fatalf("%s: writes %+v", d.Reason, next)
+	case next.Hash != t.Hash && (!had || next.Hash != was.Unit.Hash), next.DesiredState != t.DesiredState:
+		h.rt.Fatalf("%s: writes %+v for %+v", d.Reason, next, t)
+	}
+	if !had || was.Unit.Hash == next.Hash || !h.wanted(next.Name) || !h.upToDate(next.Name) {
+		return
+	}
+	down := 1
+	for _, name := range unitPool {
+		if templateOf(name) == keptTemplate && name != next.Name && h.binding(name) && !h.upToDate(name) {
+			down++
+		}
+	}
+	if limit := h.limit(keptTemplate, d); down > limit {
+		h.rt.Fatalf("%s: %d would be down, %d may be", d.Reason, down, limit)
+	}
+}
+
+// upToDate reports whether the unit is as it should be on some machine, and an
+// instance that the engine keeps has the file that its record says.
+func (h *history) upToDate(name string) bool {
+	u, _, _ := h.record(name)
+	for _, p := range h.placements() {
+		s, ok := h.state(p.MachineID, name)
+		if p.Unit == name && p.Order == Run && ok && h.live(p.MachineID) && s.Generation == p.Generation &&
+			s.Reached.AtLeast(p.Target) && (p.Target == unit.Loaded || s.ActiveState != "failed" && s.ActiveState != "activating") &&
+			(!u.Managed || p.Hash == u.Hash) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkInstances looks for exactly those instances that belong.
+func (h *history) checkInstances() {
+	t, _, _ := h.record(keptTemplate)
+	down := 0
+	for _, name := range unitPool {
+		if templateOf(name) == keptTemplate && h.binding(name) && !h.upToDate(name) {
+			down++
+		}
+	}
+	for i := 1; i <= 5; i++ {
+		name := instance(keptTemplate, i)
+		ch, ok := h.records[key{kind: unitKind, unit: name}]
+		switch belongs := i <= h.belonging(); {
+		case belongs && !ok, !belongs && ok && ch.Unit.Managed:
+			h.rt.Fatalf("%d instances belong, %s: %v", h.belonging(), name, ok)
+		case !ok || !ch.Unit.Managed:
+		case ch.Unit.DesiredState != t.DesiredState, ch.Unit.Hash != t.Hash && down == 0:
+			h.rt.Fatalf("%s is %+v, its template %+v", name, ch.Unit, t)
+		}
+	}
+}
