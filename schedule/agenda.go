@@ -16,6 +16,9 @@ type agenda struct {
 	waiting map[*node]struct{}
 	// freed are machines where less is reserved since the last Plan.
 	freed map[*machine]struct{}
+	// uneven are the counts that have changed since; nil among them says that
+	// machines have.
+	uneven map[*tally]struct{}
 	// families are those of which a member has gone down or come up.
 	families map[*family]struct{}
 	// machines are those that have gone, come back or are to be forgotten.
@@ -33,6 +36,7 @@ func newAgenda() agenda {
 		pairs:    make(map[task]struct{}),
 		waiting:  make(map[*node]struct{}),
 		freed:    make(map[*machine]struct{}),
+		uneven:   make(map[*tally]struct{}),
 		families: make(map[*family]struct{}),
 		machines: make(map[*machine]struct{}),
 	}
@@ -103,31 +107,55 @@ func (t task) machineID() string {
 	return t.machine.id
 }
 
-// wake has those waiting units decided about that may fit now where something
-// was freed, and reports whether there is anything to decide.
+// wake has those waiting units decided about whom it may help that something
+// was freed or that instances went or came, and reports whether there is
+// anything to decide.
 func (c *Cluster) wake() bool {
+	c.wakeForRoom()
+	c.wakeForEvenness()
 	t := &c.agenda
-	if len(t.freed) > 0 {
-		var most amounts
-		for m := range t.freed {
-			most = most.most(m.free())
+	return len(t.nodes)+len(t.pairs)+len(t.families)+len(t.machines) > 0
+}
+
+func (c *Cluster) wakeForRoom() {
+	t := &c.agenda
+	if len(t.freed) == 0 {
+		return
+	}
+	var most amounts
+	for m := range t.freed {
+		most = most.most(m.free())
+	}
+	for n := range t.waiting {
+		// What it has already, it can only grow by the rest.
+		if more := n.wants.reserves(); more != (amounts{}) && (len(n.slots) > 0 || !more.exceeds(most)) {
+			t.mark(n)
 		}
-		for n := range t.waiting {
-			// What it has already, it can only grow by the rest.
-			if more := n.wants.reserves(); more != (amounts{}) && (len(n.slots) > 0 || !more.exceeds(most)) {
+	}
+	for g := range c.globals {
+		for m := range t.freed {
+			if g.wants.reserves() != (amounts{}) {
+				t.pair(g, m)
+			}
+		}
+	}
+	clear(t.freed)
+}
+
+func (c *Cluster) wakeForEvenness() {
+	t := &c.agenda
+	if len(t.uneven) == 0 {
+		return
+	}
+	_, all := t.uneven[nil]
+	for n := range t.waiting {
+		if n.wants.Spread.Hard {
+			if _, ok := t.uneven[n.tally()]; ok || all {
 				t.mark(n)
 			}
 		}
-		for g := range c.globals {
-			for m := range t.freed {
-				if g.wants.reserves() != (amounts{}) {
-					t.pair(g, m)
-				}
-			}
-		}
-		clear(t.freed)
 	}
-	return len(t.nodes)+len(t.pairs)+len(t.families)+len(t.machines) > 0
+	clear(t.uneven)
 }
 
 // touch has the unit of a slot decided about that changed there. What is gone

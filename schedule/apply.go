@@ -125,6 +125,8 @@ func (c *Cluster) setUnit(n *node, ch *Change) {
 	}
 	w := n.compile()
 	c.unfollow(n, w)
+	c.withdraw(n)
+	c.dropTally(n)
 	n.wants = w
 	c.follow(n)
 	if n.global() {
@@ -138,6 +140,9 @@ func (c *Cluster) setUnit(n *node, ch *Change) {
 		}
 		c.reindex(s, was[i]) // what is booked depends on the record
 	}
+	// What is new in the indexes counts all slots as they are now.
+	c.enroll(n)
+	c.askTally(n)
 	c.reckon(n)
 	c.conflictsGone(n, old)
 }

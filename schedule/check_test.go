@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"path"
 	"slices"
 
@@ -163,7 +164,7 @@ func (h *history) checkNew(d Decision, p Placement) {
 	if p.Generation != h.planned {
 		h.rt.Fatalf("%s: generation %d at revision %d", d.Reason, p.Generation, h.planned)
 	}
-	if why := h.unfitWith(d, p.Unit, p.MachineID); why != "" {
+	if why := cmp.Or(h.unfitWith(d, p.Unit, p.MachineID), h.uneven(p.Unit, p.MachineID)); why != "" {
 		h.rt.Fatalf("%s: %s", d.Reason, why)
 	}
 	if !h.isGlobal(p.Unit) && h.hasElsewhere(p.Unit, p.MachineID) {
@@ -325,7 +326,7 @@ func (h *history) unfit(name, id string) string { return h.unfitWith(Decision{},
 // unfitWith counts with what the decision places together with the unit.
 func (h *history) unfitWith(d Decision, name, id string) string {
 	_, r, ok := h.record(name)
-	m, known := h.records[key{kind: machineKind, machine: id}]
+	_, known := h.records[key{kind: machineKind, machine: id}]
 	switch {
 	case !ok:
 		return "its file can't be read"
@@ -334,24 +335,11 @@ func (h *history) unfitWith(d Decision, name, id string) string {
 	case r.MachineID != "" && r.MachineID != id:
 		return "MachineID"
 	}
-	var label Label
-	if ch, ok := h.records[key{kind: labelKind, machine: id}]; ok {
-		label = *ch.Label
+	if (d.Writes != nil || !h.hasPlacement(name, id)) && !h.takes(id) {
+		return "the machine takes no units"
 	}
-	if d.Writes != nil || !h.hasPlacement(name, id) {
-		presence := h.records[key{kind: presenceKind, machine: id}]
-		if label.Cordoned || label.Draining || !presence.Presence.Ready {
-			return "the machine takes no units"
-		}
-	}
-	for _, need := range r.Metadata {
-		value, ok := m.Machine.Metadata[need.Key]
-		if v, set := label.Set[need.Key]; set {
-			value, ok = v, true
-		}
-		if !ok || slices.Contains(label.Removed, need.Key) || !slices.Contains(need.Values, value) {
-			return "metadata " + need.Key
-		}
+	if lacking := h.meets(name, id); lacking != "" {
+		return lacking
 	}
 	for _, target := range r.MachineOf {
 		if !h.runsOn(d, target, id) {

@@ -20,8 +20,8 @@ type Cluster struct {
 	machines map[string]*machine
 	families map[string]*family // by template
 	globals  map[*node]struct{}
-	byLoad   *loads           // the machines that take new units
-	byMeta   map[label]*loads // those of them that have a metadata value
+	pools    map[string]*pool // by key
+	walk     walk             // to be used again
 
 	deleted tombstones
 	agenda  agenda
@@ -44,6 +44,7 @@ type node struct {
 	doneRev  int64
 	file     *unit.File
 	wants    *wants
+	pool     *pool              // of the machines that it may be placed on
 	slots    []*slot            // in the machines' order
 	follows  map[*node]struct{} // those whose MachineOf names it
 
@@ -71,7 +72,8 @@ type machine struct {
 	load     int               // units that have a place on it
 	used     amounts           // reserved of its capacity
 	crowd    crowd
-	ranks    []*rank // where it is in the load indexes, empty if it takes no new units
+	standing int64   // its score for a unit without wishes
+	ranks    []*rank // where it is in the pools, empty if it takes no new units
 }
 
 // facts are what the indexes hold of a machine.
@@ -104,9 +106,6 @@ type planned struct {
 	revision int64 // of the model it was planned from
 }
 
-// label is one metadata pair.
-type label struct{ key, value string }
-
 // NewCluster returns a model of nothing, to be fed a snapshot first.
 func NewCluster() *Cluster {
 	c := &Cluster{policy: DefaultPolicy()}
@@ -123,8 +122,7 @@ func (c *Cluster) reset() {
 		machines: make(map[string]*machine),
 		families: make(map[string]*family),
 		globals:  make(map[*node]struct{}),
-		byLoad:   &loads{},
-		byMeta:   make(map[label]*loads),
+		pools:    make(map[string]*pool),
 		agenda:   newAgenda(),
 		absent:   make(map[*machine]struct{}),
 		pending:  make(map[key]pending),
@@ -141,7 +139,7 @@ func (c *Cluster) HoldEvictions(until time.Time) {
 	c.hold = until
 	for _, m := range c.machines {
 		if m.record != nil && m.presence == nil {
-			m.lost = false
+			c.setLost(m, false)
 			c.absent[m] = struct{}{}
 		}
 	}
@@ -164,7 +162,7 @@ func (c *Cluster) LoseMachines(now time.Time) {
 		return
 	}
 	for m := range c.absent {
-		m.lost = true
+		c.setLost(m, true)
 		c.touchSlots(m)
 		c.agenda.machine(m)
 	}

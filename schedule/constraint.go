@@ -21,7 +21,7 @@ type constraint func(*ask) refusal
 // help first, so that "is cordoned" means that nothing else is wrong.
 var (
 	// taking is what a machine must meet to be given the unit.
-	taking = []constraint{isThere, isMachine, hasMetadata, hasTargets, hasFollowers, takesUnits, hasRoom, avoidsConflicts}
+	taking = []constraint{isThere, isMachine, hasMetadata, hasTargets, hasFollowers, takesUnits, spreadsEvenly, hasRoom, avoidsConflicts}
 	// staying is what it must meet to keep it.
 	staying = []constraint{isMachine, hasMetadata, keepsTargets, yields}
 	// stayingGlobal is what it must meet to keep a global unit.
@@ -58,10 +58,7 @@ func isMachine(a *ask) refusal {
 }
 
 func hasMetadata(a *ask) refusal {
-	if lacking := a.n.wants.lacking(a.m); lacking != nil {
-		return refusal{kind: lacksMetadata, what: lacking.text}
-	}
-	return refusal{}
+	return a.n.wants.lacking(a.m)
 }
 
 // hasTargets holds where every unit that n follows is, or would be with it.

@@ -22,10 +22,10 @@ func (c *crowd) leave(n *node) { c.count(n, -1) }
 func (c *crowd) count(n *node, by int) {
 	c.size += by
 	if n.template != "" {
-		tally(&c.templates, n.template, by)
+		addTo(&c.templates, n.template, by)
 	}
 	for _, p := range n.wants.avoids {
-		tally(c.avoided(p.kind), p.key, by)
+		addTo(c.avoided(p.kind), p.key, by)
 	}
 }
 
@@ -39,7 +39,7 @@ func (c *crowd) avoided(k patternKind) *map[string]int {
 	return &c.globs
 }
 
-func tally(counts *map[string]int, key string, by int) {
+func addTo(counts *map[string]int, key string, by int) {
 	if *counts == nil {
 		*counts = make(map[string]int)
 	}

@@ -253,11 +253,12 @@ func (c *Cluster) everyMachine() []*machine {
 func (c *Cluster) tabulate(n *node, q *query) *table {
 	first, _ := q.near()
 	all := c.everyMachine()
+	scores := make(map[*machine]int64, len(all))
+	for _, m := range all {
+		scores[m] = q.score(m)
+	}
 	slices.SortFunc(all, func(a, b *machine) int {
-		if better(a, b) {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(scores[b], scores[a]), strings.Compare(a.id, b.id))
 	})
 	t := &table{}
 	for _, m := range first {

@@ -18,8 +18,9 @@ type family struct {
 	// behind are those that have an earlier file than the template.
 	changed  bool
 	behind   []*node
-	creating int // instances that have no record yet
-	managed  int // members that the engine keeps
+	creating int               // instances that have no record yet
+	managed  int               // members that the engine keeps
+	tallies  map[string]*tally // by the metadata key that members are spread over
 	// waiting are members that could move but for MaxUnavailable=.
 	waiting map[*node]struct{}
 }

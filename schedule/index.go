@@ -16,6 +16,7 @@ func (s *slot) view() view {
 type claim struct {
 	claimed  bool // it has a place there, or is about to
 	occupied bool // it may be there: who conflicts with it keeps off
+	stands   bool // its template's instances are spread with it
 	amounts       // reserved
 }
 
@@ -24,7 +25,7 @@ type claim struct {
 func (s *slot) claim() claim {
 	booked := s.booked()
 	c := claim{claimed: s.placement() != nil && !s.confirmed() || booked, amounts: s.holds()}
-	c.occupied = c.claimed || s.reported()
+	c.occupied, c.stands = c.claimed || s.reported(), s.stands()
 	if booked {
 		c.amounts = c.most(s.node.wants.reserves())
 	}
@@ -59,24 +60,35 @@ func (c *Cluster) reindex(s *slot, was view) {
 	if now == was {
 		return
 	}
-	switch {
-	case now.claimed && !was.claimed:
-		s.machine.addLoad(1)
-	case was.claimed && !now.claimed:
-		s.machine.addLoad(-1)
-	}
-	c.reserve(s.machine, was.amounts, now.amounts)
-	switch {
-	case now.occupied && !was.occupied:
-		s.machine.crowd.enter(s.node)
-	case was.occupied && !now.occupied:
-		s.machine.crowd.leave(s.node)
+	m := s.machine
+	m.load += change(was.claimed, now.claimed)
+	c.reserve(m, was.amounts, now.amounts)
+	c.rerank(m, s.node.name, int64(change(was.occupied, now.occupied)))
+	switch change(was.occupied, now.occupied) {
+	case 1:
+		m.crowd.enter(s.node)
+	case -1:
+		m.crowd.leave(s.node)
 		c.vacated(s)
+	}
+	if by := change(was.stands, now.stands); by != 0 {
+		c.tallied(s.node, m, by)
 	}
 	if now.order != was.order {
 		c.touchFollowers(s)
 	}
 	c.rebook(s, was, now)
+}
+
+// change is what a condition that counts as one has changed by.
+func change(was, is bool) int {
+	switch {
+	case is && !was:
+		return 1
+	case was && !is:
+		return -1
+	}
+	return 0
 }
 
 // touchFollowers has those decided about whose place depends on whether the

@@ -1,117 +1,136 @@
 package schedule
 
-import "container/heap"
+import "math/bits"
 
-// loads orders machines by how good a place they are for one more unit, best
-// first: a heap, so that a change of load costs O(log M) and the best is at
-// hand, with ordered iteration for when the best don't fit.
-type loads struct{ heap []*rank }
+// Scores are counted in thousandths of a point, whole numbers, so that every
+// engine comes to the same. These are all the weights there are.
+const (
+	point = 1000
 
-// rank is a machine's place in one of the orders.
-type rank struct {
-	machine *machine
-	in      *loads
-	at      int
+	unitLoad  = 1 * point   // of each unit that has a place on a machine
+	fullLoad  = 100 * point // of a machine whose memory or CPUs are all reserved
+	preferred = 50 * point  // for each Prefer that holds
+	avoided   = 50 * point  // off for each unit there that Avoid matches
+	uneven    = 100 * point // off for each instance that a value of Spread's key has more than the least
+)
+
+// weigh returns the load of a machine: the largest of what its units weigh, and
+// of the shares of its memory and CPUs that are reserved.
+func (m *machine) weigh() int64 {
+	has := m.facts.capacity
+	return max(unitLoad*int64(m.load), share(m.used.memory, has.memory), share(m.used.cpu, has.cpu))
 }
 
-// better is the score: the one place that says which of two machines that both
-// fit is taken.
+// share returns what part of the whole is used, where fullLoad is all of it. Of
+// what isn't known nothing is.
+func share(used, whole int64) int64 {
+	if used <= 0 || whole <= 0 {
+		return 0
+	}
+	high, low := bits.Mul64(uint64(used), fullLoad)
+	if high >= uint64(whole) {
+		return 1 << 62
+	}
+	quotient, _ := bits.Div64(high, low, uint64(whole))
+	return int64(min(quotient, 1<<62))
+}
+
+// standing is the score of a machine for a unit without wishes.
+func (s Strategy) standing(load int64) int64 {
+	if s == BinPack && load < fullLoad {
+		return load
+	}
+	return -load
+}
+
+// better says which of two machines that both fit a unit without wishes is
+// taken.
 func better(a, b *machine) bool {
-	if a.load != b.load {
-		return a.load < b.load
+	if a.standing != b.standing {
+		return a.standing > b.standing
 	}
 	return a.id < b.id
 }
 
-// add puts the machine into this order.
-func (l *loads) add(m *machine) {
-	r := &rank{machine: m, in: l}
-	m.ranks = append(m.ranks, r)
-	heap.Push(l, r)
-}
-
-// leaveAll takes the machine out of every order that it is in.
-func (m *machine) leaveAll() {
-	for _, r := range m.ranks {
-		heap.Remove(r.in, r.at)
+// score returns how good a place the machine is for the query's units. What
+// the pools keep are its parts.
+func (q *query) score(m *machine) int64 {
+	score := m.standing
+	for _, n := range q.part {
+		w := n.wants
+		score += preferred*w.preferredOn(m) - avoided*w.avoidedOn(n, m) - n.unevenness(m)
 	}
-	m.ranks = nil
+	return score
 }
 
-// addLoad counts placements on the machine.
-func (m *machine) addLoad(by int) {
-	m.load += by
-	for _, r := range m.ranks {
-		heap.Fix(r.in, r.at)
-	}
+// ScorePart is one reason for a score.
+type ScorePart struct {
+	Text   string  `json:"text"`   // "load", "Prefer=disk=ssd"
+	Points float64 `json:"points"` // what it adds, or with a minus takes off
 }
 
-// Len, Less, Swap, Push and Pop are heap.Interface.
-func (l *loads) Len() int           { return len(l.heap) }
-func (l *loads) Less(i, j int) bool { return better(l.heap[i].machine, l.heap[j].machine) }
-
-func (l *loads) Swap(i, j int) {
-	l.heap[i], l.heap[j] = l.heap[j], l.heap[i]
-	l.heap[i].at, l.heap[j].at = i, j
-}
-
-func (l *loads) Push(x any) {
-	r := x.(*rank)
-	r.at = len(l.heap)
-	l.heap = append(l.heap, r)
-}
-
-func (l *loads) Pop() any {
-	last := len(l.heap) - 1
-	r := l.heap[last]
-	l.heap[last] = nil
-	l.heap = l.heap[:last]
-	return r
-}
-
-// inOrder yields the machines of several disjoint orders, best first, without
-// changing them: it looks only at those that it yields and at their children.
-func inOrder(orders []*loads, yield func(*machine) bool) {
-	if len(orders) == 1 && orders[0].Len() > 0 && !yield(orders[0].heap[0].machine) {
-		return // the usual case: the best fits
-	}
-	var next frontier
-	for _, l := range orders {
-		switch {
-		case l.Len() == 0:
-		case len(orders) == 1:
-			next.pushChildren(l.heap[0])
-		default:
-			heap.Push(&next, l.heap[0])
+// scoreParts tells what makes up the score.
+func (q *query) scoreParts(m *machine) []ScorePart {
+	parts := []ScorePart{{"load", inPoints(m.standing)}}
+	add := func(text string, by int64) {
+		if by != 0 {
+			parts = append(parts, ScorePart{text, inPoints(by)})
 		}
 	}
-	for len(next) > 0 {
-		r := heap.Pop(&next).(*rank)
-		if !yield(r.machine) {
-			return
+	for _, n := range q.part {
+		w := n.wants
+		for i := range w.Prefer {
+			if w.Prefer[i].Holds(m.metadata) {
+				add("Prefer="+w.Prefer[i].String(), preferred)
+			}
 		}
-		next.pushChildren(r)
+		add("Avoid", -avoided*w.avoidedOn(n, m))
+		add("Spread="+w.Spread.Key, -n.unevenness(m))
 	}
+	return parts
 }
 
-// frontier is the ranks that may be next, best first.
-type frontier []*rank
+func inPoints(score int64) float64 { return float64(score) / point }
 
-func (f *frontier) pushChildren(r *rank) {
-	for child := 2*r.at + 1; child <= 2*r.at+2 && child < r.in.Len(); child++ {
-		heap.Push(f, r.in.heap[child])
-	}
+// wishes reports whether anything but load makes a machine better or worse for
+// the unit.
+func (n *node) wishes() bool {
+	w := n.wants
+	return len(w.Prefer)+len(w.Avoid) > 0 || w.Spread.Key != ""
 }
 
-// Len, Less, Swap, Push and Pop are heap.Interface.
-func (f frontier) Len() int           { return len(f) }
-func (f frontier) Less(i, j int) bool { return better(f[i].machine, f[j].machine) }
-func (f frontier) Swap(i, j int)      { f[i], f[j] = f[j], f[i] }
-func (f *frontier) Push(x any)        { *f = append(*f, x.(*rank)) }
+// preferredOn counts what the unit prefers and the machine meets.
+func (w *wants) preferredOn(m *machine) int64 {
+	var met int64
+	for i := range w.Prefer {
+		if w.Prefer[i].Holds(m.metadata) {
+			met++
+		}
+	}
+	return met
+}
 
-func (f *frontier) Pop() any {
-	last := len(*f) - 1
-	r := (*f)[last]
-	*f = (*f)[:last]
-	return r
+// avoidedOn counts the units on the machine that are to be avoided, n itself
+// aside.
+func (w *wants) avoidedOn(n *node, m *machine) int64 {
+	if len(w.wary) == 0 {
+		return 0
+	}
+	var there int64
+	for _, s := range m.slots {
+		if s.node != n && s.occupied() && w.waryOf(s.node.name) {
+			there++
+		}
+	}
+	return there
+}
+
+// waryOf reports whether a pattern of Avoid matches the name.
+func (w *wants) waryOf(name string) bool {
+	for i := range w.wary {
+		if w.wary[i].matches(name) {
+			return true
+		}
+	}
+	return false
 }

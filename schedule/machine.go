@@ -2,18 +2,25 @@ package schedule
 
 import (
 	"maps"
-	"slices"
+	"strings"
+
+	"fleet/unit"
 )
 
 // refresh brings every index to what the machine's records say now.
 func (c *Cluster) refresh(m *machine) {
-	was, old := m.facts, m.metadata
-	m.facts, m.metadata = m.readFacts(), m.effective()
-	relabelled := !maps.Equal(old, m.metadata)
+	was, metadata := m.facts, m.effective()
+	m.facts = m.readFacts()
+	relabelled := !maps.Equal(metadata, m.metadata)
 	if m.facts == was && !relabelled {
 		return
 	}
-	c.rank(m, old)
+	if relabelled {
+		c.talliedAll(m, -1)
+		m.metadata = metadata
+		c.talliedAll(m, 1)
+	}
+	c.rank(m)
 	c.agenda.machine(m)
 	if m.facts.here != was.here {
 		for _, s := range m.slots {
@@ -22,7 +29,7 @@ func (c *Cluster) refresh(m *machine) {
 	}
 	switch {
 	case m.facts.here || !m.facts.known:
-		m.lost = false
+		c.setLost(m, false)
 		delete(c.absent, m)
 	case !m.lost:
 		c.absent[m] = struct{}{}
@@ -49,45 +56,35 @@ func (m *machine) readFacts() facts {
 	return f
 }
 
-// effective returns the metadata from the machine's configuration, as
-// operators have changed it.
+// effective returns the metadata that constraints and wishes are about: what
+// operators make of the machine's configuration, and what fleetd found.
 func (m *machine) effective() map[string]string {
+	metadata := m.labelled()
+	if m.record == nil || len(m.record.Found) == 0 {
+		return metadata
+	}
+	all := make(map[string]string, len(metadata)+len(m.record.Found))
+	maps.Copy(all, metadata)
+	maps.Copy(all, m.record.Found)
+	return all
+}
+
+// labelled returns the metadata from the machine's configuration, as operators
+// have changed it. What fleetd finds by itself is not theirs to say.
+func (m *machine) labelled() map[string]string {
 	if m.record == nil {
 		return nil
 	}
-	if m.label == nil {
-		return m.record.Metadata
-	}
-	metadata := make(map[string]string, len(m.record.Metadata)+len(m.label.Set))
+	metadata := make(map[string]string, len(m.record.Metadata))
 	maps.Copy(metadata, m.record.Metadata)
-	maps.Copy(metadata, m.label.Set)
-	for _, k := range m.label.Removed {
-		delete(metadata, k)
+	if m.label != nil {
+		maps.Copy(metadata, m.label.Set)
+		for _, k := range m.label.Removed {
+			delete(metadata, k)
+		}
 	}
+	maps.DeleteFunc(metadata, func(k, _ string) bool { return strings.HasPrefix(k, FoundPrefix) })
 	return metadata
-}
-
-// rank puts the machine in the load orders where it takes new units; old is
-// the metadata that it was there with.
-func (c *Cluster) rank(m *machine, old map[string]string) {
-	m.leaveAll()
-	for k, v := range old {
-		if l := c.byMeta[label{k, v}]; l != nil && l.Len() == 0 {
-			delete(c.byMeta, label{k, v})
-		}
-	}
-	if !m.facts.takes {
-		return
-	}
-	c.byLoad.add(m)
-	for k, v := range m.metadata {
-		l := c.byMeta[label{k, v}]
-		if l == nil {
-			l = &loads{}
-			c.byMeta[label{k, v}] = l
-		}
-		l.add(m)
-	}
 }
 
 // offer has those decided about whom the machine, as it is now, may help.
@@ -108,15 +105,27 @@ func (c *Cluster) offer(m *machine) {
 // suits reports whether the machine is one that the unit asks for. One that
 // isn't can't help the unit's group either.
 func (n *node) suits(m *machine) bool {
-	return (n.wants.MachineID == "" || n.wants.MachineID == m.id) && n.wants.lacking(m) == nil
+	return (n.wants.MachineID == "" || n.wants.MachineID == m.id) && n.wants.lacking(m).kind == fits
 }
 
 // lacking returns the first metadata requirement that the machine doesn't
-// meet, or nil.
-func (w *wants) lacking(m *machine) *need {
-	i := slices.IndexFunc(w.needs, func(n need) bool { return !n.metBy(m.metadata) })
-	if i < 0 {
-		return nil
+// meet.
+func (w *wants) lacking(m *machine) refusal {
+	for i := range w.needs {
+		if n := &w.needs[i]; !n.metBy(m.metadata) {
+			return refusal{kind: lacksMetadata, what: n.text}
+		}
 	}
-	return &w.needs[i]
+	for i := range w.conds {
+		switch c := &w.conds[i]; {
+		case c.Holds(m.metadata):
+		case c.Op == unit.Absent:
+			return refusal{kind: unwantedMetadata, what: c.Key}
+		case c.Op == unit.Differs:
+			return refusal{kind: unwantedMetadata, what: c.Key + "=" + c.Value}
+		default:
+			return refusal{kind: lacksMetadata, what: c.text}
+		}
+	}
+	return refusal{}
 }

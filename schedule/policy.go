@@ -25,6 +25,7 @@ func DefaultPolicy() Policy { return Policy{Strategy: SpreadOut, ForgetAfter: 24
 func (c *Cluster) SetPolicy(p Policy) {
 	c.policy = p
 	for _, m := range c.machines {
+		c.rank(m)
 		if m.absence != nil {
 			c.agenda.machine(m)
 		}

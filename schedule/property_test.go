@@ -47,6 +47,8 @@ var (
 		"MachineID=m1", "MachineID=m2", "Global=true",
 		"MaxUnavailable=2",
 		"MemoryReservation=1G", "MemoryReservation=2G", "CPUReservation=0.5", "CPUReservation=1",
+		"MachineMetadata=region!=us", "MachineMetadata=!disk", "MachineMetadata=region",
+		"Prefer=disk=ssd", "Prefer=region!=eu", "Avoid=b.service", "Avoid=w@*.service", "Avoid=[abw]*", "Spread=region", "Spread=region hard",
 	}
 	// What a machine may have, beside its metadata.
 	capacityPool = []Machine{{}, {Memory: 1 << 30, CPUs: 1}, {Memory: 3 << 30, CPUs: 2}, {Memory: 4 << 30, CPUs: 1, ReservedMemory: 2 << 30, ReservedCPU: 500}}
@@ -264,7 +266,7 @@ func indexes(c *Cluster) map[string]string {
 				booked[name] = s.bookedBy
 			}
 		}
-		out[id] = fmt.Sprint(booked, m.load, m.used, m.crowd.size, m.crowd.templates, m.crowd.plain, m.crowd.instances, m.crowd.globs,
+		out[id] = fmt.Sprint(booked, m.load, m.used, m.standing, m.crowd.size, m.crowd.templates, m.crowd.plain, m.crowd.instances, m.crowd.globs,
 			m.lost, m.facts, m.metadata, len(m.ranks), len(m.slots))
 	}
 	for name, n := range c.units {
@@ -273,8 +275,31 @@ func indexes(c *Cluster) map[string]string {
 	for template, f := range c.families {
 		out[template+" family"] = fmt.Sprint(f.down, len(f.members))
 	}
-	out["labels"] = fmt.Sprint(len(c.byMeta), len(c.globals), c.byLoad.Len())
+	for key, p := range c.pools {
+		var at []string
+		for value, l := range p.ladders {
+			at = append(at, l.tell(value)...)
+		}
+		slices.Sort(at)
+		out["pool "+key] = fmt.Sprint(p.users, p.size, p.values, at, slices.Sorted(slices.Values(p.mixed.tell(""))))
+	}
+	for name, f := range c.families {
+		for key, t := range f.tallies {
+			out["spread "+name+" "+key] = fmt.Sprint(t.users, t.counts)
+		}
+	}
+	out["globals"] = fmt.Sprint(len(c.globals))
 	return out
+}
+
+// tell lists what is on a ladder, and that it is a heap that knows its ranks.
+func (l *ladder) tell(value string) []string {
+	var at []string
+	for i := range l.rungs {
+		r := &l.rungs[i]
+		at = append(at, fmt.Sprint(value, " ", r.rank.machine.id, " ", r.score, r.rank.at == i, r.rank.ladder == l, i > 0 && r.above(&l.rungs[(i-1)/2])))
+	}
+	return at
 }
 
 // checkPlaced tries every machine by brute force for units that stand alone.
@@ -288,7 +313,7 @@ func (h *history) checkPlaced() {
 			continue
 		}
 		for _, id := range machinePool {
-			if why := h.unfit(name, id); why == "" && h.hasRoom(name, id) {
+			if why := h.unfit(name, id); why == "" && h.hasRoom(name, id) && h.uneven(name, id) == "" {
 				h.rt.Fatalf("%s is not placed, and fits %s\n%s", name, id, h.c.Explain(name))
 			}
 		}
@@ -307,7 +332,7 @@ func (h *history) checkDrained() {
 			continue
 		}
 		for _, id := range machinePool {
-			if why := h.unfit(name, id); id != at && !h.hasPlacement(name, id) && why == "" && h.hasRoom(name, id) {
+			if why := h.unfit(name, id); id != at && !h.hasPlacement(name, id) && why == "" && h.hasRoom(name, id) && h.uneven(name, id) == "" {
 				h.rt.Fatalf("%s stays on %s, which is being drained, and fits %s\n%s", name, at, id, h.c.Explain(name))
 			}
 		}

@@ -26,14 +26,88 @@ func (q *query) best() *machine {
 	if only {
 		return nil
 	}
-	var found *machine
-	q.candidates(func(m *machine) bool {
-		if q.refuses(m).kind == fits {
-			found = m
+	return q.search()
+}
+
+// search returns the best machine of all, by score and then by ID: it goes over
+// the pool of one of the units until no machine that is left can be better.
+func (q *query) search() *machine {
+	for _, n := range q.part {
+		if id := n.wants.MachineID; id != "" {
+			if m := q.c.machines[id]; m != nil && q.refuses(m).kind == fits {
+				return m
+			}
+			return nil
 		}
-		return found == nil
-	})
+	}
+	lead := q.lead()
+	slack := q.slack(lead)
+	w := q.begin(lead)
+	var found *machine
+	var best int64
+	for s, ok := w.next(); ok; s, ok = w.next() {
+		if found != nil && s.bound+slack < best {
+			break
+		}
+		m := s.machine()
+		if q.refuses(m).kind != fits {
+			continue
+		}
+		score := q.score(m)
+		if found == nil || score > best || score == best && m.id < found.id {
+			found, best = m, score
+		}
+		if slack == 0 && score == s.bound {
+			break // those with the same bound that are left have later IDs
+		}
+	}
+	q.c.walk = w
 	return found
+}
+
+// lead returns the unit whose pool is gone over: the scores there count with
+// its wishes, those of the others can only be guessed at.
+func (q *query) lead() *node {
+	lead := q.part[0]
+	for _, n := range q.part[1:] {
+		if by := len(n.wants.Prefer) - len(lead.wants.Prefer); by > 0 || by == 0 && n.pool.size < lead.pool.size {
+			lead = n
+		}
+	}
+	return lead
+}
+
+// slack returns how much better than its score in lead's pool a machine can be
+// at the most.
+func (q *query) slack(lead *node) int64 {
+	var slack int64
+	for _, n := range q.part {
+		if n != lead {
+			slack += preferred * int64(len(n.wants.Prefer))
+		} else if len(n.slots) > 0 && n.wants.waryOf(n.name) {
+			slack += avoided // what it has of a machine itself it doesn't avoid
+		}
+	}
+	return slack
+}
+
+// begin starts a walk over the unit's pool.
+func (q *query) begin(n *node) walk {
+	w := q.c.walk[:0]
+	w.begin(n.pool.mixed, 0)
+	t := n.tally()
+	if t == nil || !n.pool.split() {
+		return w
+	}
+	e, others := n.evenness(t)
+	w = w[:0]
+	w.begin(n.pool.mixed, -uneven*int64(e.most+1-e.least))
+	for value, l := range n.pool.ladders {
+		if more := others(value) - e.least; more == 0 || !n.wants.Spread.Hard {
+			w.begin(l, -uneven*int64(more))
+		}
+	}
+	return w
 }
 
 // refuses returns why the units don't fit the machine, or the zero refusal.
@@ -179,36 +253,4 @@ func (q *query) anchors() []*node {
 		}
 	}
 	return out
-}
-
-// candidates yields machines that take new units, best first: at least all that
-// fit, from the shortest list that has them.
-func (q *query) candidates(yield func(*machine) bool) {
-	orders, size := []*loads{q.c.byLoad}, q.c.byLoad.Len()
-	for _, n := range q.part {
-		if id := n.wants.MachineID; id != "" {
-			if m := q.c.machines[id]; m != nil {
-				yield(m)
-			}
-			return
-		}
-		for i := range n.wants.needs {
-			if with, total := q.c.meeting(&n.wants.needs[i]); total < size {
-				orders, size = with, total
-			}
-		}
-	}
-	inOrder(orders, yield)
-}
-
-// meeting returns the orders of the machines that meet the need, and how many
-// they are.
-func (c *Cluster) meeting(n *need) (orders []*loads, size int) {
-	for _, v := range n.Values {
-		if l := c.byMeta[label{n.Key, v}]; l != nil {
-			orders = append(orders, l)
-			size += l.Len()
-		}
-	}
-	return orders, size
 }

@@ -122,10 +122,19 @@ func (c *Cluster) Absence(machine string) (Absence, bool) {
 	return *m.absence, true
 }
 
-// EffectiveMetadata returns a machine's metadata as operators have changed it.
+// EffectiveMetadata returns a machine's metadata as operators have changed it,
+// without what fleetd found by itself.
 func (c *Cluster) EffectiveMetadata(machine string) map[string]string {
 	if m := c.machines[machine]; m != nil {
-		return maps.Clone(m.metadata)
+		return m.labelled()
+	}
+	return nil
+}
+
+// FoundMetadata returns the metadata that a machine's fleetd found by itself.
+func (c *Cluster) FoundMetadata(machine string) map[string]string {
+	if m := c.machines[machine]; m != nil && m.record != nil {
+		return maps.Clone(m.record.Found)
 	}
 	return nil
 }

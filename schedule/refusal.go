@@ -6,8 +6,9 @@ type refusal struct {
 	kind refusalKind
 	what string
 	whom string // the unit of the group that does not fit, if not the one asked about
-	// amount is how much is not free.
+	// amount is how much is not free, or how many there are already.
 	amount int64
+	spread *node // the unit that has to be spread evenly
 }
 
 type refusalKind byte
@@ -19,6 +20,7 @@ const (
 	unregistered
 	otherMachine
 	lacksMetadata
+	unwantedMetadata
 	lacksUnit
 	cordoned
 	draining
@@ -27,6 +29,7 @@ const (
 	unknownCPU
 	lacksMemory
 	lacksCPU
+	hasMore
 	conflicts
 	runsElsewhere
 	stopping
@@ -58,6 +61,10 @@ func (r refusal) predicate(one bool) string {
 		return is + " not machine " + r.what
 	case lacksMetadata:
 		return lack + " metadata " + r.what
+	case unwantedMetadata:
+		return have + " metadata " + r.what
+	case hasMore:
+		return is + " in " + spreadText(r.spread, r.what, r.amount)
 	case lacksUnit:
 		return do + " not hold " + r.what
 	case cordoned:

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,16 +13,25 @@ import (
 // wants is what a unit asks of its machine, made ready for the indexes.
 type wants struct {
 	unit.Requirements
-	needs    []need // of Requirements.Metadata
-	avoids   []pattern
-	err      error // why nothing of it is known; the rest is empty then
-	avoidsMe bool  // its own name matches one of its patterns
+	needs    []need    // of Requirements.Metadata
+	conds    []cond    // of Requirements.Conditions
+	avoids   []pattern // of Requirements.Conflicts
+	wary     []pattern // of Requirements.Avoid
+	poolKey  string    // the same for all units whose pool is the same
+	err      error     // why nothing of it is known; the rest is empty then
+	avoidsMe bool      // its own name matches one of its patterns
 }
 
 // need is one metadata requirement.
 type need struct {
 	unit.Metadata
 	text string // for people: region=eu, or region=eu|us
+}
+
+// cond is another metadata requirement.
+type cond struct {
+	unit.Condition
+	text string
 }
 
 // nothing is what most units ask for.
@@ -48,11 +58,27 @@ func (n *node) compile() *wants {
 	for _, m := range r.Metadata {
 		w.needs = append(w.needs, need{m, m.Key + "=" + strings.Join(m.Values, "|")})
 	}
+	for _, x := range r.Conditions {
+		w.conds = append(w.conds, cond{x, x.String()})
+	}
+	for _, text := range r.Avoid {
+		w.wary = append(w.wary, newPattern(text))
+	}
+	w.poolKey = w.poolFor()
 	for _, text := range r.Conflicts {
 		w.avoids = append(w.avoids, newPattern(text))
 		w.avoidsMe = w.avoidsMe || unit.Match(text, n.name)
 	}
 	return w
+}
+
+// poolFor returns what tells apart pools, "" for the machines that take any
+// unit. A unit with MachineID needs none.
+func (w *wants) poolFor() string {
+	if w.MachineID != "" || len(w.needs)+len(w.conds)+len(w.Prefer)+len(w.Avoid) == 0 && w.Spread.Key == "" {
+		return ""
+	}
+	return fmt.Sprintf("%q %q %q %q %q", w.Requirements.Metadata, w.Conditions, w.Prefer, w.Avoid, w.Spread.Key)
 }
 
 // avoidsUnit reports whether a pattern of Conflicts matches the name.
