@@ -81,7 +81,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.submit(), a.load(), a.start(), a.stop(), a.unload(), a.destroy(),
 		a.cat(), a.listUnits(), a.listUnitFiles(), a.listMachines(),
-		a.verify(), a.version(),
+		a.snapshot(), a.simulate(), a.verify(), a.version(),
 	)
 	return root
 }

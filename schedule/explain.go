@@ -194,9 +194,11 @@ func (c *Cluster) explainPending(e *Explanation, n *node, group []*node) {
 		e.Summary = wait
 	}
 	if s := n.running(); s != nil {
-		e.Summary = "placed on " + s.machine.id + ", which is lost; " + e.Summary
+		e.Summary = onLost(s.machine.id) + e.Summary
 	}
 }
+
+func onLost(machine string) string { return "placed on " + machine + ", which is lost; " }
 
 // queryFor returns how Plan looks for a machine for a unit that has none.
 func (c *Cluster) queryFor(n *node, group []*node) *query {

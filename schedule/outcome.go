@@ -3,6 +3,7 @@ package schedule
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Outcome is what follows, each list in the order of the units' names.
@@ -133,6 +134,7 @@ func (s *simulation) tellPending(out *Outcome, before map[string]bool) {
 		}
 		if at := s.c.units[name].running(); at != nil {
 			w.From = at.machine.id
+			w.Reason = strings.TrimPrefix(w.Reason, onLost(w.From))
 		}
 		out.Pending = append(out.Pending, w)
 	}

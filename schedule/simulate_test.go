@@ -78,13 +78,13 @@ func TestSimulateLoss(t *testing.T) {
 		fmt.Sprintf(nowhere, "2 lack metadata az=z, 1 is lost"))
 	w.imagines(WhatIf{LoseWhere: []unit.Condition{condition(t, "az=b")}},
 		"lost m2 m3",
-		`pending b.service from "m2" before=false: placed on m2, which is lost; no machine fits: 2 are lost, 1 lacks metadata az=b`,
+		`pending b.service from "m2" before=false: no machine fits: 2 are lost, 1 lacks metadata az=b`,
 		fmt.Sprintf(nowhere, "2 are lost, 1 lacks metadata az=z"))
 	w.imagines(WhatIf{Lose: []string{"m2", "m3"}, Add: 1, AddWith: map[string]string{"az": "z"}},
 		"lost m2 m3", "added new-1",
 		"placed log.service >new-1: it belongs on every machine that fits",
 		"placed nowhere.service >new-1: of the machines that fit it has the fewest units",
-		`pending b.service from "m2" before=false: placed on m2, which is lost; no machine fits: 2 are lost, 2 lack metadata az=b`)
+		`pending b.service from "m2" before=false: no machine fits: 2 are lost, 2 lack metadata az=b`)
 	w.quiet()
 }
 
