@@ -53,7 +53,10 @@ func (c *Cluster) apply(ch *Change) {
 	case ch.Done != nil:
 		n := c.node(ch.Done.Unit)
 		if c.news(keyOf(*ch), ch, &n.doneRev) {
+			c.touchBound(n)
 			n.done = kept(ch, ch.Done)
+			c.reckon(n)
+			c.touchBound(n)
 			c.agenda.mark(n)
 		}
 		c.dropNode(n)
@@ -208,5 +211,6 @@ func sameToPlan(a, b *unit.State) bool {
 		return a == b
 	}
 	return a.Active() == b.Active() && a.Released == b.Released &&
-		a.Generation == b.Generation && a.Reached == b.Reached
+		a.Generation == b.Generation && a.Reached == b.Reached &&
+		a.FailedStarts == b.FailedStarts && (a.ActiveState == "failed") == (b.ActiveState == "failed")
 }

@@ -141,6 +141,10 @@ func (h *history) checkWrite(d Decision, w Write) {
 		if !h.hasStopped(was) && !h.forgets(d, p.MachineID) {
 			h.rt.Fatalf("%s: deletes %+v, reported %+v (%v)", d.Reason, was, s, ok)
 		}
+	case p.Order == Run && h.isDone(p.Unit):
+		h.rt.Fatalf("%s: runs %+v, which has finished", d.Reason, p)
+	case p.Order == Run && p.Finished && !was.Finished:
+		h.checkFinished(d, was, p)
 	case p.Order == Run && (!had || h.hasStopped(was)):
 		h.checkNew(d, p)
 	case p.Order == Run:
@@ -240,7 +244,7 @@ func (h *history) checkRelease(d Decision, was, p Placement) {
 		h.rt.Fatalf("%s: releases %+v as %+v", d.Reason, was, p)
 	}
 	switch {
-	case !h.wanted(p.Unit):
+	case !h.wanted(p.Unit), was.Finished, h.isDone(p.Unit):
 	case was.Order == Held && h.settledElsewhere(p.Unit, p.MachineID):
 	case h.wasGlobal(p.Unit) && !h.isGlobal(p.Unit):
 	case h.unfit(p.Unit, p.MachineID) != "":

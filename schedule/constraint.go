@@ -100,7 +100,7 @@ func keepsTargets(a *ask) refusal {
 		if s := t.on(a.m); s != nil && s.order() == Run {
 			continue
 		}
-		if t.global() {
+		if t.pinned() {
 			return refusal{kind: lacksUnit, what: name}
 		}
 		if s := t.running(); s != nil && !s.machine.lost {

@@ -53,6 +53,8 @@ func (c *Cluster) Explain(name string) Explanation {
 		e.unplaced(n.wants.err.Error())
 	case n.global():
 		c.explainGlobal(&e, n)
+	case n.finished():
+		e.Summary = n.explainFinished()
 	default:
 		c.explainOne(&e, n)
 	}

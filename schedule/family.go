@@ -81,7 +81,7 @@ func (c *Cluster) reckon(n *node) {
 	if f == nil || n.isTemplate() {
 		return
 	}
-	counts := n.wanted() && !n.global()
+	counts := n.wanted() && !n.pinned()
 	down := counts && !n.available()
 	turning := counts && !down && (c.promised(key{kind: unitKind, unit: n.name}) || n.untold && n.outdated())
 	if down == n.down && turning == n.turning {

@@ -16,8 +16,11 @@ const forgotten = 50
 // lost for as long as the policy says is forgotten.
 func (p *planner) keepAbsence(m *machine) {
 	k := key{kind: absenceKind, machine: m.id}
+	if p.machines[m.id] != m {
+		return // nothing mentions it any more
+	}
 	p.timers.clear(k)
-	if p.machines[m.id] != m || p.promised(k) {
+	if p.promised(k) {
 		return
 	}
 	switch a := m.absence; {

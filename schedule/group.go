@@ -51,7 +51,7 @@ func (c *Cluster) groupOf(n *node) (group []*node, broken string) {
 
 // binds reports whether MachineOf can bind the unit to others: those that have
 // one machine.
-func (n *node) binds() bool { return n.wanted() && n.readable() && !n.global() }
+func (n *node) binds() bool { return n.wanted() && n.readable() && !n.pinned() }
 
 // bound returns n and every unit that MachineOf binds to it, by name.
 func (c *Cluster) bound(n *node) []*node {
@@ -150,7 +150,7 @@ func (c *Cluster) broken(units []*node) map[*node]string {
 // resolves reports whether every unit that n follows is resolved, or global.
 func (c *Cluster) resolves(n *node, resolved map[*node]bool) bool {
 	for _, name := range n.wants.MachineOf {
-		if t := c.units[name]; !resolved[t] && !(t.global() && t.wanted()) {
+		if t := c.units[name]; !resolved[t] && !(t.pinned() && t.wanted()) {
 			return false
 		}
 	}
@@ -164,7 +164,7 @@ func (c *Cluster) whyBroken(n *node, resolved map[*node]bool) string {
 	for _, name := range n.wants.MachineOf {
 		t := c.units[name]
 		switch {
-		case resolved[t], t.global() && t.wanted():
+		case resolved[t], t.pinned() && t.wanted():
 		case t.unit == nil:
 			return fmt.Sprintf("MachineOf=%s, which is unknown", name)
 		case !t.wanted():

@@ -95,11 +95,16 @@ func change(was, is bool) int {
 // slot's unit is there: its group, which other units' changes mark, is not
 // among them.
 func (c *Cluster) touchFollowers(s *slot) {
+	for _, name := range s.node.wants.MachineOf {
+		if t := c.units[name]; t.finished() {
+			c.agenda.mark(t) // it may go when its last follower has
+		}
+	}
 	for f := range s.node.follows {
 		switch {
 		case f.global():
 			c.agenda.pair(f, s.machine)
-		case s.node.global():
+		case s.node.pinned():
 			c.agenda.mark(f)
 		}
 	}

@@ -64,6 +64,14 @@ func (h *history) checkOther(d Decision, ch Change) {
 	switch {
 	case ch.Unit != nil:
 		h.checkInstance(d, ch)
+	case ch.Done != nil && ch.Deleted:
+		if _, ok := h.records[key{kind: unitKind, unit: ch.Done.Unit}]; ok {
+			h.rt.Fatalf("%s: the unit is there", d.Reason)
+		}
+	case ch.Done != nil:
+		if len(d.Writes) != 1 || !d.Writes[0].Placement.Finished {
+			h.rt.Fatalf("%s: %+v", d.Reason, ch.Done)
+		}
 	case ch.Machine != nil || ch.Label != nil:
 		if id := keyOf(ch).machine; !ch.Deleted || !h.forgets(d, id) {
 			h.rt.Fatalf("%s: %+v", d.Reason, ch)
@@ -160,4 +168,46 @@ func (h *history) checkInstances() {
 			h.rt.Fatalf("%s is %+v, its template %+v", name, ch.Unit, t)
 		}
 	}
+}
+
+// isDone reports whether the unit has finished, as it is now.
+func (h *history) isDone(name string) bool {
+	ch, ok := h.records[key{kind: doneKind, unit: name}]
+	return ok && ch.Done.Revision == h.records[key{kind: unitKind, unit: name}].Revision
+}
+
+// checkFinished looks at a unit that is said to have finished.
+func (h *history) checkFinished(d Decision, was, p Placement) {
+	u, r, _ := h.record(p.Unit)
+	s, ok := h.state(p.MachineID, p.Unit)
+	if !r.RunOnce || !ok || !h.live(p.MachineID) || s.Generation != was.Generation || s.Reached != unit.Launched ||
+		s.ActiveState != "inactive" || was.Hash != u.Hash || u.DesiredState != unit.Launched {
+		h.rt.Fatalf("%s: finished %+v, reported %+v", d.Reason, was, s)
+	}
+	p.Finished, p.Reason, p.Memory, p.CPU = was.Finished, was.Reason, was.Memory, was.CPU
+	if p != was || len(d.Others) != 1 || d.Others[0].Done == nil {
+		h.rt.Fatalf("%s: finishes %+v as %+v", d.Reason, was, p)
+	}
+}
+
+// checkDone looks for what is said to have finished and isn't there any more,
+// and for what has and nobody says so.
+func (h *history) checkDone() {
+	for k := range h.records {
+		if _, ok := h.records[key{kind: unitKind, unit: k.unit}]; k.kind == doneKind && !ok {
+			h.rt.Fatalf("%s is gone, and has finished", k.unit)
+		}
+	}
+	for _, p := range h.placements() {
+		_, r, _ := h.record(p.Unit)
+		s, ok := h.state(p.MachineID, p.Unit)
+		if ok && h.live(p.MachineID) && r.RunOnce && p.Order == Run && s.Reached == unit.Launched && s.ActiveState == "inactive" && !h.isDone(p.Unit) && h.isUpdated(p) {
+			h.rt.Fatalf("%s has finished on %s, and nobody says so", p.Unit, p.MachineID)
+		}
+	}
+}
+
+func (h *history) isUpdated(p Placement) bool {
+	u, _, _ := h.record(p.Unit)
+	return u.Hash == p.Hash && u.DesiredState == p.Target
 }

@@ -14,6 +14,9 @@ func (p *planner) planGroup(group []*node) {
 	if slices.ContainsFunc(group, (*node).inFlight) {
 		return // what comes back has it decided about again
 	}
+	if p.finish(group) {
+		return
+	}
 	tidied := false
 	for _, n := range group {
 		tidied = p.tidy(n) || tidied

@@ -100,6 +100,9 @@ func (c *Cluster) Retry(d Decision) {
 		s.planned = nil
 		c.reindex(s, was)
 		c.touch(s)
+		if m.absence != nil {
+			c.agenda.machine(m)
+		}
 		c.dropSlot(s)
 	}
 	c.unpromise(d.Others)
@@ -132,10 +135,13 @@ func (p *planner) do(t task) {
 	switch {
 	case !n.wanted():
 		p.retire(n, t.machine)
+		p.forgetDone(n)
 	case !n.readable():
 		p.bury(n, nil)
 	case n.global():
 		p.planGlobal(n, t.machine)
+	case n.finished():
+		p.keepFinished(n)
 	default:
 		p.planBound(n)
 	}
@@ -235,11 +241,15 @@ func (p *planner) update(n *node, group []*node) {
 		}
 		next := *pl
 		next.Target = n.unit.DesiredState
-		if next.Hash != n.unit.Hash && group != nil {
-			if p.takesFile(s, group) {
-				next.Hash = n.unit.Hash
+		if (next.Hash != n.unit.Hash || pl.Finished) && group != nil {
+			switch {
+			case p.takesFile(s, group):
+				next.Hash, next.Finished = n.unit.Hash, false
 				next.reserve(n.wants.reserves())
-			} else {
+			case pl.Finished && len(group) == 1:
+				p.release(s, "it is to run again, and no longer fits here")
+				return
+			default:
 				p.agenda.wait(n)
 			}
 		}
@@ -272,6 +282,8 @@ func changeReason(was, is *Placement) string {
 	switch {
 	case was.Hash != is.Hash:
 		return "its file changed"
+	case was.Finished && is.Target == unit.Launched:
+		return "it is to run again"
 	case is.Target == unit.Launched:
 		return "it is to run"
 	}

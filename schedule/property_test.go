@@ -45,7 +45,7 @@ var (
 		"Conflicts=w@*.service", "Conflicts=b.service", "Conflicts=[cd].service", "Conflicts=w@?.service",
 		"MachineMetadata=region=eu", `MachineMetadata="region=eu" "region=us"`, "MachineMetadata=disk=ssd",
 		"MachineID=m1", "MachineID=m2", "Global=true",
-		"MaxUnavailable=2",
+		"MaxUnavailable=2", "RunOnce=true", "RunOnce=true",
 		"MemoryReservation=1G", "MemoryReservation=2G", "CPUReservation=0.5", "CPUReservation=1",
 		"MachineMetadata=region!=us", "MachineMetadata=!disk", "MachineMetadata=region",
 		"Prefer=disk=ssd", "Prefer=region!=eu", "Avoid=b.service", "Avoid=w@*.service", "Avoid=[abw]*", "Spread=region", "Spread=region hard",
@@ -236,6 +236,7 @@ func (h *history) rest() {
 	h.checkPlaced()
 	h.checkDrained()
 	h.checkInstances()
+	h.checkDone()
 	h.quiet()
 }
 

@@ -203,6 +203,8 @@ func (w *world) obeyOne(id, name string) bool {
 	switch {
 	case p.Order == Release:
 		is.Released = true
+	case p.Finished:
+		is.Reached = p.Target
 	case p.Target == unit.Launched:
 		is.ActiveState, is.Reached = "active", unit.Launched
 	default:
