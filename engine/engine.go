@@ -172,11 +172,12 @@ func (e *Engine) next(now time.Time) time.Duration {
 
 // wake is when the model wants to be planned although nothing has changed. What
 // was due at the last plan already and couldn't be settled then must neither
-// keep the loop busy nor hide what is due later.
+// keep the loop busy nor hide what is due later. With changes to plan it waits
+// for these, so as not to cut their burst in two.
 func (e *Engine) wake() (time.Time, bool) {
 	t, ok := e.model.Wake()
 	if !t.After(e.planned) {
-		t = e.planned.Add(overdue)
+		t, ok = e.planned.Add(overdue), ok && e.due.IsZero()
 	}
 	return t, ok && e.leading()
 }
