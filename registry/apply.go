@@ -52,7 +52,7 @@ func batches(decisions []schedule.Decision) [][]schedule.Decision {
 	start, size := 0, 0
 	for i, d := range decisions {
 		n := conditions(d)
-		if i > start && size+n > MaxOps-1 { // one for the term
+		if i > start && size+n > MaxOps-2 { // for the term and for machines forgotten
 			out = append(out, decisions[start:i])
 			start, size = i, 0
 		}
@@ -121,12 +121,29 @@ func (r *Registry) decisionTxn(term int64, batch []schedule.Decision) (Txn, erro
 		If:   []Cond{r.holdsTerm(term)},
 		Else: []Op{{Get: r.keys.leader()}},
 	}
+	if since, ok := plannedFrom(batch); ok {
+		t.If = append(t.If, Cond{Key: r.keys.forgot(), Rel: Less, Value: since + 1})
+	}
 	for _, d := range batch {
 		if err := r.addDecision(&t, d); err != nil {
 			return t, err
 		}
 	}
 	return t, checkTxn(t)
+}
+
+// plannedFrom returns the earliest revision that a new placement of the batch
+// was planned from, if it has any: a machine that was forgotten since may be the
+// one that the unit is to run on, and nobody would ever miss it there.
+func plannedFrom(batch []schedule.Decision) (revision int64, ok bool) {
+	for _, d := range batch {
+		for _, w := range d.Writes {
+			if w.Revision == 0 && !w.Delete && (!ok || w.Placement.Generation < revision) {
+				revision, ok = w.Placement.Generation, true
+			}
+		}
+	}
+	return revision, ok
 }
 
 func (r *Registry) addDecision(t *Txn, d schedule.Decision) error {

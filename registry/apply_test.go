@@ -160,7 +160,7 @@ func TestWhatCantBeWrittenIsRefusedAlone(t *testing.T) {
 		bad  schedule.Decision
 		want string
 	}{
-		{"too large", large, "transaction: 129 operations or conditions, the limit is 128"},
+		{"too large", large, "transaction: 130 operations or conditions, the limit is 128"},
 		{"a presence", schedule.Decision{Others: []schedule.Change{{Presence: &schedule.Presence{MachineID: "m1"}}}},
 			"a decision may change records of units, done, absences, machines and labels, and no others"},
 		{"a placement beside the placements", schedule.Decision{Others: []schedule.Change{{Placement: &schedule.Placement{Unit: "a.service", MachineID: "m1"}}}},

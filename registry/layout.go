@@ -18,6 +18,7 @@ const DefaultPrefix = "/fleet/"
 const (
 	keyCluster = "cluster" // the cluster's identity, created once
 	keyLeader  = "leader"  // who leads; its creation revision is the term
+	keyForgot  = "forgot"  // rewritten whenever a user has a machine forgotten
 	dirSeat    = "engine/" // engine/<n>: who may lead
 	dirFile    = "file/"   // file/<sha256>: a unit file's text
 	dirTouch   = "touch/"  // touch/<sha256>: rewritten by each submission of that file
@@ -46,6 +47,7 @@ func (l layout) key(parts ...string) string { return l.prefix + strings.Join(par
 
 func (l layout) cluster() string             { return l.key(keyCluster) }
 func (l layout) leader() string              { return l.key(keyLeader) }
+func (l layout) forgot() string              { return l.key(keyForgot) }
 func (l layout) seat(n int) string           { return l.key(dirSeat, fmt.Sprint(n)) }
 func (l layout) file(hash string) string     { return l.key(dirFile, hash) }
 func (l layout) touch(hash string) string    { return l.key(dirTouch, hash) }

@@ -106,7 +106,8 @@ func leaseError(err error) error {
 
 // Forget removes everything that the store holds of a machine that is away for
 // good: its record, label, absence and placements, all at once, so that its
-// units are simply without a placement there. Errors: schedule.ErrAlive,
+// units are simply without a placement there. What the engine planned before it
+// knows of that places nothing there any more. Errors: schedule.ErrAlive,
 // schedule.ErrUnknownMachine.
 func (r *Registry) Forget(ctx context.Context, id string) error {
 	alive, record, places := r.keys.alive(id), r.keys.machine(id), r.keys.placesOf(id)
@@ -120,6 +121,7 @@ func (r *Registry) Forget(ctx context.Context, id string) error {
 			{Delete: r.keys.absent(id)},
 			{Delete: r.keys.label(id)},
 			{Delete: record},
+			{Put: r.keys.forgot(), Value: []byte(id)},
 		},
 		Else: []Op{{Get: alive}},
 	})

@@ -68,6 +68,31 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestNothingIsPlacedOnAMachineForgottenMeanwhile: the engine may have planned
+// just before the machine was lost, and its write come after all is forgotten.
+func TestNothingIsPlacedOnAMachineForgottenMeanwhile(t *testing.T) {
+	r, ctx := open(registry.NewMemory()), t.Context()
+	must(t, r.End(ctx, join(t, r, "m1")))
+	before, err := r.Snapshot(ctx, 0)
+	must(t, err)
+	must(t, r.Forget(ctx, "m1"))
+	after, err := r.Snapshot(ctx, 0)
+	must(t, err)
+	place := func(machine string, generation int64) []schedule.Decision {
+		return []schedule.Decision{{Writes: []schedule.Write{{Placement: schedule.Placement{Unit: "b.service", MachineID: machine, Generation: generation}}}}}
+	}
+	lead(t, r, func(ctx context.Context, term int64) {
+		refused, err := r.Apply(ctx, term, place("m1", before.Revision))
+		if err != nil || len(refused) != 1 {
+			t.Errorf("planned before: refused %d, %v", len(refused), err)
+		}
+		refused, err = r.Apply(ctx, term, place("m2", after.Revision))
+		if err != nil || len(refused) != 0 {
+			t.Errorf("planned afterwards: refused %d, %v", len(refused), err)
+		}
+	})
+}
+
 var errEnough = errors.New("enough")
 
 // firstUpdate is what an agent is told first.
