@@ -14,6 +14,9 @@ type agenda struct {
 	// waiting units are not where they should be, and nothing can be done until
 	// a machine changes or a conflict ends.
 	waiting map[*node]struct{}
+	// blocked are those of them with Replaces=: anything that helps those that
+	// are in their way helps them.
+	blocked map[*node]struct{}
 	// freed are machines where less is reserved since the last Plan.
 	freed map[*machine]struct{}
 	// uneven are the counts that have changed since; nil among them says that
@@ -23,6 +26,7 @@ type agenda struct {
 	families map[*family]struct{}
 	// machines are those that have gone, come back or are to be forgotten.
 	machines map[*machine]struct{}
+	quiet    bool // nothing is noted: the model is changed and changed back
 }
 
 // task is a unit to decide about: everywhere, or on one machine.
@@ -35,6 +39,7 @@ func newAgenda() agenda {
 	return agenda{
 		pairs:    make(map[task]struct{}),
 		waiting:  make(map[*node]struct{}),
+		blocked:  make(map[*node]struct{}),
 		freed:    make(map[*machine]struct{}),
 		uneven:   make(map[*tally]struct{}),
 		families: make(map[*family]struct{}),
@@ -44,26 +49,67 @@ func newAgenda() agenda {
 
 // mark has the unit decided about.
 func (t *agenda) mark(n *node) {
-	if !n.dirty {
+	if !n.dirty && !t.quiet {
 		n.dirty = true
 		t.nodes = append(t.nodes, n)
 	}
 }
 
 // pair has the unit decided about on one machine.
-func (t *agenda) pair(n *node, m *machine) { t.pairs[task{n, m}] = struct{}{} }
+func (t *agenda) pair(n *node, m *machine) {
+	if !t.quiet {
+		t.pairs[task{n, m}] = struct{}{}
+	}
+}
 
 // family has those of a template decided about that wait for each other.
-func (t *agenda) family(f *family) { t.families[f] = struct{}{} }
+func (t *agenda) family(f *family) {
+	if !t.quiet {
+		t.families[f] = struct{}{}
+	}
+}
 
 // machine has a machine itself decided about.
 func (t *agenda) machine(m *machine) { t.machines[m] = struct{}{} }
 
-func (t *agenda) wait(n *node) { t.waiting[n] = struct{}{} }
+// free has those decided about who wait for room.
+func (t *agenda) free(m *machine) {
+	if !t.quiet {
+		t.freed[m] = struct{}{}
+	}
+}
+
+// even has those decided about who wait for a count to change, or for any.
+func (t *agenda) even(count *tally) {
+	if !t.quiet {
+		t.uneven[count] = struct{}{}
+	}
+}
+
+// wait has the unit decided about when something is better than it was.
+func (t *agenda) wait(n *node) {
+	t.waiting[n] = struct{}{}
+	if len(n.wants.replaced) > 0 {
+		t.blocked[n] = struct{}{}
+	}
+}
+
+// unwait ends what wait began.
+func (t *agenda) unwait(n *node) {
+	delete(t.waiting, n)
+	delete(t.blocked, n)
+}
+
+// retry has those decided about that others may be in the way of.
+func (t *agenda) retry() {
+	for n := range t.blocked {
+		t.mark(n)
+	}
+}
 
 func (t *agenda) forget(n *node) {
 	n.dirty = false
-	delete(t.waiting, n)
+	t.unwait(n)
 }
 
 // take returns all there is to do, in an order that depends on nothing else,
@@ -111,9 +157,12 @@ func (t task) machineID() string {
 // was freed or that instances went or came, and reports whether there is
 // anything to decide.
 func (c *Cluster) wake() bool {
+	t := &c.agenda
+	if len(t.nodes)+len(t.pairs)+len(t.families)+len(t.freed)+len(t.uneven) > 0 {
+		t.retry()
+	}
 	c.wakeForRoom()
 	c.wakeForEvenness()
-	t := &c.agenda
 	return len(t.nodes)+len(t.pairs)+len(t.families)+len(t.machines) > 0
 }
 

@@ -100,9 +100,11 @@ func (c *Cluster) applyUnit(ch *Change) {
 	late := !ch.Deleted && n.unit != nil && n.file == nil && ch.File != nil && ch.Revision == n.revision
 	if late || c.news(key{kind: unitKind, unit: n.name}, ch, &n.revision) {
 		c.touchBound(n)
+		c.touchReplaced(n)
 		n.untold = true
 		c.setUnit(n, ch)
 		c.touchBound(n)
+		c.touchReplaced(n)
 		c.touchClashing(n) // another of them may be the one to go now
 		c.agenda.mark(n)
 	}
@@ -136,6 +138,11 @@ func (c *Cluster) setUnit(n *node, ch *Change) {
 		c.globals[n] = struct{}{}
 	} else {
 		delete(c.globals, n)
+	}
+	if len(w.replaced) > 0 {
+		c.replacers[n.name] = n
+	} else {
+		delete(c.replacers, n.name)
 	}
 	for i, s := range n.slots {
 		if was[i].occupied {

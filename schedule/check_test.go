@@ -95,7 +95,7 @@ func (h *history) reserved(id string) map[string]amounts {
 		}
 	}
 	for k, p := range h.placements() {
-		if k.machine == id {
+		if k.machine == id && !h.hasStopped(p) {
 			reserved[p.Unit] = amounts{p.Memory, p.CPU}
 		}
 	}
@@ -249,11 +249,25 @@ func (h *history) checkRelease(d Decision, was, p Placement) {
 	case h.wasGlobal(p.Unit) && !h.isGlobal(p.Unit):
 	case h.unfit(p.Unit, p.MachineID) != "":
 	case h.boundUnfit(d):
+	case h.replaced(d):
 	case h.drained(d):
 		h.checkBudgets(d)
 	default:
 		h.rt.Fatalf("%s: stops %+v without a reason", d.Reason, was)
 	}
+}
+
+// replaced reports whether a unit of the decision makes way for one that
+// replaces it and is wanted.
+func (h *history) replaced(d Decision) bool {
+	return slices.ContainsFunc(d.Writes, func(w Write) bool {
+		p := w.Placement
+		if p.For == "" || !h.binding(p.For) || h.whereRun(p.For) != "" {
+			return false
+		}
+		_, r, _ := h.record(p.For)
+		return slices.ContainsFunc(d.Writes, func(w Write) bool { return matchesAny(r.Replaces, w.Placement.Unit) })
+	})
 }
 
 // drained reports whether a unit of the decision is on a machine that is being
@@ -383,7 +397,8 @@ func (h *history) conflict(d Decision, name, id string) string {
 			return w.Placement.Unit == o && w.Placement.MachineID == id && !w.Delete
 		})
 		_, or, _ := h.record(o)
-		if o != name && there && (matchesAny(r.Conflicts, o) || matchesAny(or.Conflicts, name)) {
+		if o != name && there && (matchesAny(r.Conflicts, o) || matchesAny(or.Conflicts, name) ||
+			matchesAny(r.Replaces, o) || matchesAny(or.Replaces, name)) {
 			return "conflict with " + o
 		}
 	}

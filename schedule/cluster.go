@@ -22,6 +22,8 @@ type Cluster struct {
 	globals  map[*node]struct{}
 	pools    map[string]*pool // by key
 	walk     walk             // to be used again
+	// replacers are the units with Replaces=, by name.
+	replacers map[string]*node
 
 	deleted tombstones
 	agenda  agenda
@@ -53,6 +55,8 @@ type node struct {
 	// available and about to be given another file or target state.
 	down, turning bool
 	untold        bool // the record has changed, and the placements have not followed yet
+	// coming is set while the unit is planned before those who make way for it.
+	coming bool
 }
 
 // machine is what is known of one machine ID, and what is on it.
@@ -116,17 +120,18 @@ func NewCluster() *Cluster {
 // reset forgets everything but the hold and the policy, which are no records.
 func (c *Cluster) reset() {
 	*c = Cluster{
-		hold:     c.hold,
-		policy:   c.policy,
-		units:    make(map[string]*node),
-		machines: make(map[string]*machine),
-		families: make(map[string]*family),
-		globals:  make(map[*node]struct{}),
-		pools:    make(map[string]*pool),
-		agenda:   newAgenda(),
-		absent:   make(map[*machine]struct{}),
-		pending:  make(map[key]pending),
-		timers:   newTimers(),
+		hold:      c.hold,
+		policy:    c.policy,
+		units:     make(map[string]*node),
+		machines:  make(map[string]*machine),
+		families:  make(map[string]*family),
+		globals:   make(map[*node]struct{}),
+		replacers: make(map[string]*node),
+		pools:     make(map[string]*pool),
+		agenda:    newAgenda(),
+		absent:    make(map[*machine]struct{}),
+		pending:   make(map[key]pending),
+		timers:    newTimers(),
 	}
 }
 
@@ -302,8 +307,9 @@ func (s *slot) reported() bool {
 }
 
 // confirmed reports whether the machine has carried out the release.
-func (s *slot) confirmed() bool {
-	p := s.placement()
+func (s *slot) confirmed() bool { return s.confirms(s.placement()) }
+
+func (s *slot) confirms(p *Placement) bool {
 	return p != nil && p.Order == Release && s.state != nil &&
 		s.state.Released && s.state.Generation == p.Generation
 }

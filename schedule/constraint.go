@@ -146,7 +146,7 @@ func avoidsConflicts(a *ask) refusal {
 	if !clash(a.n, a.m) {
 		return refusal{}
 	}
-	return refusal{kind: conflicts, what: firstClash(a.n, a.m, (*slot).occupied)}
+	return clashRefusal(a.n, firstClash(a.n, a.m, (*slot).occupied))
 }
 
 // yields fails where n conflicts with a unit that stays and is the one of the
@@ -159,28 +159,48 @@ func yields(a *ask) refusal {
 		o := s.order()
 		return (o == Run || o == Held) && yieldsTo(a.n, s.node)
 	}
-	if name := firstClash(a.n, a.m, goes); name != "" {
-		return refusal{kind: conflicts, what: name}
+	if s := firstClash(a.n, a.m, goes); s != nil {
+		return clashRefusal(a.n, s)
 	}
 	return refusal{}
 }
 
 // yieldsTo reports which of two placed units that conflict goes: the one that
-// was changed later, since it brought the conflict about.
+// the other replaces, or else the one that was changed later, since it brought
+// the conflict about. Two that replace each other stay.
 func yieldsTo(n, o *node) bool {
-	if n.revision != o.revision {
+	switch {
+	case n.replaces(o):
+		return false
+	case o.replaces(n):
+		return true
+	case n.revision != o.revision:
 		return n.revision > o.revision
 	}
 	return n.name > o.name
 }
 
-// firstClash returns the first name on m, of the slots that count, whose unit
-// conflicts with n.
-func firstClash(n *node, m *machine, counts func(*slot) bool) string {
-	first := ""
+// clashRefusal says why n keeps off the slot's unit.
+func clashRefusal(n *node, s *slot) refusal {
+	r := refusal{kind: conflicts, what: s.node.name}
+	switch {
+	case s.node.replaces(n):
+		r.kind = replaced
+	case n.replaces(s.node) && s.order() == Release:
+		r.kind = leaving
+	case n.replaces(s.node):
+		r.kind = immovable
+	}
+	return r
+}
+
+// firstClash returns the slot on m, of those that count, with the first name
+// whose unit conflicts with n.
+func firstClash(n *node, m *machine, counts func(*slot) bool) *slot {
+	var first *slot
 	for name, s := range m.slots {
-		if (first == "" || name < first) && clashes(n, s.node) && counts(s) {
-			first = name
+		if (first == nil || name < first.node.name) && clashes(n, s.node) && counts(s) {
+			first = s
 		}
 	}
 	return first

@@ -195,6 +195,9 @@ func (c *Cluster) explainPending(e *Explanation, n *node, group []*node) {
 	if wait := waitText(n, q.part); wait != "" && len(e.Fits) == 0 {
 		e.Summary = wait
 	}
+	if text := c.replacementText(n, group); text != "" {
+		e.Fits, e.Summary = nil, text
+	}
 	if s := n.running(); s != nil {
 		e.Summary = onLost(s.machine.id) + e.Summary
 	}

@@ -9,7 +9,7 @@ import (
 // planBound decides about a unit that is not global, and about all that are
 // bound to it by MachineOf, directly or not.
 func (p *planner) planBound(n *node) {
-	if len(n.wants.MachineOf) == 0 && len(n.follows) == 0 {
+	if len(n.wants.MachineOf) == 0 && len(n.follows) == 0 && p.circle(n) == nil {
 		p.planGroup([]*node{n})
 		return
 	}
@@ -20,7 +20,7 @@ func (p *planner) planBound(n *node) {
 		if _, ok := broken[x]; !ok {
 			continue
 		}
-		delete(p.agenda.waiting, x)
+		p.agenda.unwait(x)
 		if x.inFlight() || p.tidy(x) {
 			continue
 		}
@@ -147,8 +147,12 @@ func (c *Cluster) broken(units []*node) map[*node]string {
 	return why
 }
 
-// resolves reports whether every unit that n follows is resolved, or global.
+// resolves reports whether every unit that n follows is resolved, or global,
+// and nothing else is wrong with n.
 func (c *Cluster) resolves(n *node, resolved map[*node]bool) bool {
+	if c.circle(n) != nil {
+		return false
+	}
 	for _, name := range n.wants.MachineOf {
 		if t := c.units[name]; !resolved[t] && !(t.pinned() && t.wanted()) {
 			return false
@@ -160,6 +164,9 @@ func (c *Cluster) resolves(n *node, resolved map[*node]bool) bool {
 func (c *Cluster) whyBroken(n *node, resolved map[*node]bool) string {
 	if cycle := c.cycle(n); cycle != nil {
 		return cycleText(nodeNames(cycle))
+	}
+	if circle := c.circle(n); circle != nil {
+		return replacesText(nodeNames(circle))
 	}
 	for _, name := range n.wants.MachineOf {
 		t := c.units[name]

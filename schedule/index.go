@@ -38,11 +38,13 @@ func (s *slot) claim() claim {
 func (s *slot) holds() amounts {
 	var a amounts
 	if p := s.placement(); p != nil {
-		a = p.reserves()
+		if !s.confirmed() {
+			a = p.reserves()
+		}
 	} else if s.reported() {
 		a = s.node.wants.reserves()
 	}
-	if s.planned != nil && s.place != nil {
+	if s.planned != nil && s.place != nil && !s.confirms(s.place) {
 		// What the write would free is taken until it is known to be written.
 		a = a.most(s.place.reserves())
 	}
@@ -114,7 +116,7 @@ func (c *Cluster) touchFollowers(s *slot) {
 func (c *Cluster) reserve(m *machine, was, now amounts) {
 	m.used = m.used.plus(now).minus(was)
 	if was.exceeds(now) {
-		c.agenda.freed[m] = struct{}{}
+		c.agenda.free(m)
 	}
 }
 

@@ -95,6 +95,7 @@ func (c *Cluster) offer(m *machine) {
 	if !m.facts.takes {
 		return
 	}
+	c.agenda.retry()
 	for n := range c.agenda.waiting {
 		if n.suits(m) {
 			c.agenda.mark(n)

@@ -6,7 +6,7 @@ import "slices"
 // one alone.
 func (p *planner) planGroup(group []*node) {
 	for _, n := range group {
-		delete(p.agenda.waiting, n)
+		p.agenda.unwait(n)
 		if n.family != nil {
 			delete(n.family.waiting, n)
 		}
@@ -24,6 +24,7 @@ func (p *planner) planGroup(group []*node) {
 	if tidied {
 		return
 	}
+	p.giveWay(group)
 	waits := p.settle(group)
 	if !slices.ContainsFunc(group, (*node).inFlight) {
 		waits = p.relocate(group) || waits
@@ -103,6 +104,10 @@ func (n *node) placed() bool {
 // reports whether any has to wait.
 func (p *planner) settle(group []*node) (waits bool) {
 	for _, part := range p.parts(movers(group)) {
+		if p.planReplacement(part, group) {
+			waits = true
+			continue
+		}
 		if !p.place(part, group) {
 			waits = true
 			p.settleSome(part, group)
@@ -220,6 +225,11 @@ func (p *planner) placeReason(part, group []*node, m *machine) string {
 	for _, n := range part {
 		if s := n.running(); s != nil {
 			return s.machine.id + " is lost"
+		}
+	}
+	for _, s := range m.inOrder() {
+		if _, by := s.bookings(); by != "" && slices.Contains(nodeNames(part), by) {
+			return "it replaces " + s.node.name + " there"
 		}
 	}
 	for _, n := range part {

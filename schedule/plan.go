@@ -46,6 +46,15 @@ import (
 //     that are wanted and not, on a live machine, as their target state asks,
 //     or failed, or still starting. A move that takes down one too many waits;
 //     one of those that are down anyway doesn't.
+//   - A placed unit and one that its Replaces= matches share no machine, and the
+//     other goes, if another machine would take its group now. A unit that is
+//     not placed prefers the machines with units that it replaces, if it fits
+//     there otherwise and all of them have somewhere to go, each found with the
+//     ones before it where they will be. They go first: their releases name the
+//     unit that comes, and its place is kept. It is placed once they have
+//     stopped, before their releases are deleted. If they can't go, it takes a
+//     machine without them, or waits. Units that make way displace nobody in
+//     turn, and those that replace each other in a circle are not placed.
 //   - A held placement on a machine that is back becomes release once the
 //     replacement has got as far as it should, and run if there is none.
 //   - It is not placed: it goes to the machine that fits and has the fewest
@@ -131,7 +140,7 @@ func (p *planner) do(t task) {
 	if t.machine == nil {
 		n.dirty = false
 	}
-	delete(p.agenda.waiting, n)
+	p.agenda.unwait(n)
 	switch {
 	case !n.wanted():
 		p.retire(n, t.machine)

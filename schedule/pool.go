@@ -91,7 +91,7 @@ func (c *Cluster) rank(m *machine) {
 	for _, p := range c.pools {
 		p.admit(m)
 	}
-	c.agenda.uneven[nil] = struct{}{}
+	c.agenda.even(nil)
 }
 
 // rerank counts with the machine's load as it is now, and with so many more

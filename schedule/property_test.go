@@ -46,6 +46,7 @@ var (
 		"MachineMetadata=region=eu", `MachineMetadata="region=eu" "region=us"`, "MachineMetadata=disk=ssd",
 		"MachineID=m1", "MachineID=m2", "Global=true",
 		"MaxUnavailable=2", "RunOnce=true", "RunOnce=true",
+		"Replaces=a.service", "Replaces=w@?.service", "Replaces=[bcd].service",
 		"MemoryReservation=1G", "MemoryReservation=2G", "CPUReservation=0.5", "CPUReservation=1",
 		"MachineMetadata=region!=us", "MachineMetadata=!disk", "MachineMetadata=region",
 		"Prefer=disk=ssd", "Prefer=region!=eu", "Avoid=b.service", "Avoid=w@*.service", "Avoid=[abw]*", "Spread=region", "Spread=region hard",
@@ -237,6 +238,7 @@ func (h *history) rest() {
 	h.checkDrained()
 	h.checkInstances()
 	h.checkDone()
+	h.checkReplaced()
 	h.quiet()
 }
 
@@ -307,7 +309,7 @@ func (l *ladder) tell(value string) []string {
 func (h *history) checkPlaced() {
 	for _, name := range unitPool {
 		n := h.c.units[name]
-		if n == nil || !n.binds() || len(n.wants.MachineOf)+len(n.follows) > 0 || h.whereRun(name) != "" {
+		if n == nil || !n.binds() || len(n.wants.MachineOf)+len(n.follows) > 0 || h.whereRun(name) != "" || h.c.circle(n) != nil {
 			continue
 		}
 		if h.hasElsewhere(name, "") {
@@ -326,7 +328,7 @@ func (h *history) checkPlaced() {
 func (h *history) checkDrained() {
 	for _, name := range unitPool {
 		n, at := h.c.units[name], h.whereRun(name)
-		if n == nil || !n.binds() || len(n.wants.MachineOf)+len(n.follows) > 0 || at == "" || !h.c.machines[at].facts.draining {
+		if n == nil || !n.binds() || len(n.wants.MachineOf)+len(n.follows) > 0 || at == "" || h.c.circle(n) != nil || !h.c.machines[at].facts.draining {
 			continue
 		}
 		if h.c.overdrawn([]*node{n}) != nil {
@@ -335,6 +337,28 @@ func (h *history) checkDrained() {
 		for _, id := range machinePool {
 			if why := h.unfit(name, id); id != at && !h.hasPlacement(name, id) && why == "" && h.hasRoom(name, id) && h.uneven(name, id) == "" {
 				h.rt.Fatalf("%s stays on %s, which is being drained, and fits %s\n%s", name, at, id, h.c.Explain(name))
+			}
+		}
+	}
+}
+
+// checkReplaced tries every machine by brute force for units that stand alone
+// on a machine with one that replaces them.
+func (h *history) checkReplaced() {
+	for _, name := range unitPool {
+		n, at := h.c.units[name], h.whereRun(name)
+		if n == nil || !n.binds() || len(n.wants.MachineOf)+len(n.follows) > 0 || at == "" {
+			continue
+		}
+		for _, by := range unitPool {
+			r := h.c.units[by]
+			if r == nil || h.whereRun(by) != at || !r.replaces(n) || n.replaces(r) || h.c.circle(n) != nil {
+				continue
+			}
+			for _, id := range machinePool {
+				if why := h.unfit(name, id); id != at && !h.hasPlacement(name, id) && why == "" && h.hasRoom(name, id) {
+					h.rt.Fatalf("%s stays on %s with %s, and fits %s\n%s", name, at, by, id, h.c.Explain(name))
+				}
 			}
 		}
 	}
@@ -404,6 +428,7 @@ func (h *history) markOnly(name string) {
 	}
 	h.c.agenda.nodes = nil
 	clear(h.c.agenda.pairs)
+	clear(h.c.agenda.blocked)
 	h.c.agenda.mark(h.c.units[name])
 }
 

@@ -31,6 +31,9 @@ const (
 	lacksCPU
 	hasMore
 	conflicts
+	replaced
+	immovable
+	leaving
 	runsElsewhere
 	stopping
 )
@@ -46,9 +49,9 @@ func (r refusal) phrase(machines int) string {
 }
 
 func (r refusal) predicate(one bool) string {
-	is, have, lack, conflict, do, they := "are", "have", "lack", "conflict", "do", "they have"
+	is, have, lack, hold, conflict, do, they := "are", "have", "lack", "hold", "conflict", "do", "they have"
 	if one {
-		is, have, lack, conflict, do, they = "is", "has", "lacks", "conflicts", "does", "it has"
+		is, have, lack, hold, conflict, do, they = "is", "has", "lacks", "holds", "conflicts", "does", "it has"
 	}
 	switch r.kind {
 	case lost:
@@ -86,6 +89,12 @@ func (r refusal) predicate(one bool) string {
 		return have + " less than " + cpuText(r.amount) + " of a CPU free"
 	case conflicts:
 		return conflict + " with " + r.what
+	case replaced:
+		return hold + " " + r.what + ", which replaces it"
+	case immovable:
+		return hold + " " + r.what + ", which fits nowhere else"
+	case leaving:
+		return hold + " " + r.what + ", which has yet to stop"
 	case runsElsewhere:
 		return do + " not come into question while it is on " + r.what
 	case stopping:

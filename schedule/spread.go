@@ -33,7 +33,7 @@ func (c *Cluster) tallied(n *node, m *machine, by int) {
 	for key, t := range n.family.tallies {
 		if value, ok := m.metadata[key]; ok {
 			t.add(value, by)
-			c.agenda.uneven[t] = struct{}{}
+			c.agenda.even(t)
 		}
 	}
 }

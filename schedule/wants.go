@@ -15,7 +15,8 @@ type wants struct {
 	unit.Requirements
 	needs    []need    // of Requirements.Metadata
 	conds    []cond    // of Requirements.Conditions
-	avoids   []pattern // of Requirements.Conflicts
+	avoids   []pattern // of Conflicts and Replaces
+	replaced []pattern // of Requirements.Replaces
 	wary     []pattern // of Requirements.Avoid
 	poolKey  string    // the same for all units whose pool is the same
 	err      error     // why nothing of it is known; the rest is empty then
@@ -65,7 +66,10 @@ func (n *node) compile() *wants {
 		w.wary = append(w.wary, newPattern(text))
 	}
 	w.poolKey = w.poolFor()
-	for _, text := range r.Conflicts {
+	for _, text := range r.Replaces {
+		w.replaced = append(w.replaced, newPattern(text))
+	}
+	for _, text := range slices.Concat(r.Conflicts, r.Replaces) {
 		w.avoids = append(w.avoids, newPattern(text))
 		w.avoidsMe = w.avoidsMe || unit.Match(text, n.name)
 	}
@@ -81,9 +85,13 @@ func (w *wants) poolFor() string {
 	return fmt.Sprintf("%q %q %q %q %q", w.Requirements.Metadata, w.Conditions, w.Prefer, w.Avoid, w.Spread.Key)
 }
 
-// avoidsUnit reports whether a pattern of Conflicts matches the name.
-func (w *wants) avoidsUnit(name string) bool {
-	return slices.ContainsFunc(w.avoids, func(p pattern) bool { return p.matches(name) })
+// avoidsUnit reports whether the unit shares no machine with one of that name.
+func (w *wants) avoidsUnit(name string) bool { return anyMatches(w.avoids, name) }
+
+func (w *wants) replacesUnit(name string) bool { return anyMatches(w.replaced, name) }
+
+func anyMatches(patterns []pattern, name string) bool {
+	return slices.ContainsFunc(patterns, func(p pattern) bool { return p.matches(name) })
 }
 
 func (w *wants) followsUnit(name string) bool { return slices.Contains(w.MachineOf, name) }
@@ -94,7 +102,7 @@ func (n *need) metBy(metadata map[string]string) bool {
 	return ok && slices.Contains(n.Values, value)
 }
 
-// pattern is one glob of Conflicts. Most are a plain name or all instances of a
+// pattern is one glob of Conflicts or Replaces. Most are a plain name or all instances of a
 // template, and both can be looked up.
 type pattern struct {
 	text string
