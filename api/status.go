@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"fleet/schedule"
 	"fleet/unit"
@@ -19,6 +20,8 @@ type Machine struct {
 	Problem  string `json:"problem,omitempty"`
 	Cordoned bool   `json:"cordoned,omitempty"`
 	Draining bool   `json:"draining,omitempty"`
+	// AbsentSince is when the machine was taken for lost, nil if it isn't.
+	AbsentSince *time.Time `json:"absentSince,omitempty"`
 	// Movable is how many of the units on it a drain would move: all but global
 	// ones.
 	Movable int          `json:"movable"`
@@ -237,6 +240,9 @@ func (v *view) machine(id string) *Machine {
 	}
 	if l, ok := v.Label(id); ok {
 		m.Cordoned, m.Draining = l.Cordoned, l.Draining
+	}
+	if a, ok := v.Absence(id); ok && !m.Alive {
+		m.AbsentSince = &a.Since
 	}
 	m.Use = v.Use(id)
 	for _, p := range v.PlacementsOn(id) {

@@ -2,6 +2,7 @@ package fleetctl_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,6 +60,7 @@ func TestStories(t *testing.T) {
 			"machine":   addMachine,
 			"lose":      loseMachine,
 			"ended":     untilEnded,
+			"absent":    absentSince,
 			"foreign":   foreignUnit,
 			"big":       bigFile,
 			"raw":       rawFile,
@@ -128,13 +131,16 @@ func behave(name string) agent.Behavior {
 }
 
 // addMachine: machine ID IP [KEY=VALUE...] joins a machine; it is there when
-// the command returns.
+// the command returns. The keys .hostname, .memory (bytes), .cpus and .version
+// are about the machine itself, those that fleetd would find are found.
 func addMachine(ts *testscript.TestScript, _ bool, args []string) {
 	c := of(ts)
-	m := schedule.Machine{ID: args[0], PrimaryIP: args[1], Metadata: map[string]string{}, TTL: int(ttl.Seconds())}
+	m := schedule.Machine{ID: args[0], PrimaryIP: args[1], Metadata: map[string]string{}, Found: map[string]string{}, TTL: int(ttl.Seconds())}
 	for _, pair := range args[2:] {
 		k, v, _ := strings.Cut(pair, "=")
-		m.Metadata[k] = v
+		if err := describe(&m, k, v); err != nil {
+			ts.Fatalf("%s: %v", pair, err)
+		}
 	}
 	runner := agent.NewHollow(behave)
 	reg := registry.New(c.store.Client(m.ID), "", slog.New(slog.DiscardHandler))
@@ -146,6 +152,26 @@ func addMachine(ts *testscript.TestScript, _ bool, args []string) {
 	c.machines[m.ID] = runner
 	c.group.Go(func() { _ = a.Run(c.ctx) })
 	c.until(ts, m.ID+" is there", func(p schedule.Change) bool { return p.Presence != nil && p.Presence.MachineID == m.ID })
+}
+
+func describe(m *schedule.Machine, key, value string) (err error) {
+	switch key {
+	case ".hostname":
+		m.Hostname = value
+	case ".version":
+		m.Version = value
+	case ".memory":
+		m.Memory, err = strconv.ParseInt(value, 10, 64)
+	case ".cpus":
+		m.CPUs, err = strconv.Atoi(value)
+	default:
+		if strings.HasPrefix(key, schedule.FoundPrefix) {
+			m.Found[key] = value
+			return nil
+		}
+		m.Metadata[key] = value
+	}
+	return err
 }
 
 // until waits for a record in the store.
@@ -184,6 +210,17 @@ func untilEnded(ts *testscript.TestScript, _ bool, args []string) {
 	of(ts).until(ts, args[0]+" has ended", func(ch schedule.Change) bool {
 		return ch.State != nil && ch.State.Name == args[0] && !ch.State.Active() && ch.State.Reached == unit.Launched
 	})
+}
+
+// absentSince: absent ID TIME writes since when a machine has been lost, as the
+// engine does once the machine's time is up.
+func absentSince(ts *testscript.TestScript, _ bool, args []string) {
+	since, err := time.Parse(time.RFC3339, args[1])
+	ts.Check(err)
+	record, err := json.Marshal(schedule.Absence{MachineID: args[0], Since: since})
+	ts.Check(err)
+	_, err = of(ts).store.Txn(of(ts).ctx, registry.Txn{Then: []registry.Op{{Put: "/fleet/absent/" + args[0], Value: record}}})
+	ts.Check(err)
 }
 
 // foreignUnit: foreign ID UNIT gives a machine a unit that is not fleet's.
