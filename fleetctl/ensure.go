@@ -15,7 +15,8 @@ type outcome struct {
 	created bool // it is new to the cluster
 	kept    bool // it has another file there, which was left
 	global  bool
-	same    bool // neither its file nor its target state was changed
+	same    bool      // neither its file nor its target state was changed
+	old     unit.Unit // as it was, if the cluster had it
 }
 
 // ensure sees to it that the cluster has the unit and its target state is as
@@ -60,7 +61,7 @@ func (a *app) tryEnsure(ctx context.Context, c *api.Client, s source, want unit.
 	case !known:
 		return outcome{created: true, global: global(s)}, c.PutUnit(ctx, s.name.Full, s.file.Text, orInactive(want), none)
 	}
-	o := outcome{global: isGlobal(old)}
+	o := outcome{global: isGlobal(old), old: old}
 	if s.file != nil && s.file.Hash != old.Hash {
 		if replace {
 			o.global = global(s)

@@ -17,6 +17,10 @@ type goal struct {
 	want unit.TargetState // "": gone
 	stop bool             // want is loaded, and nowhere will do as well
 	same bool             // it was what was wanted before, so that nothing is done
+
+	// template is whose instance the engine is to keep so, with the file of that
+	// hash; "" for a unit that was asked to change itself.
+	template, hash string
 }
 
 // verdict is how far a unit has got towards its goal.
@@ -25,10 +29,14 @@ type verdict struct {
 	failed  string // why it will not get there
 	moving  bool   // a machine is at work on it
 	comment string // what there is to know until then
+	later   string // what there is to know if that is never
 }
 
 // judge compares a unit's status with its goal.
 func (g goal) judge(e api.Event) verdict {
+	if why := g.behind(e.Unit); why != "" {
+		return verdict{later: why}
+	}
 	switch {
 	case g.want == "" && e.Unit != nil:
 		return verdict{done: "Destroyed " + g.name} // and made anew since
@@ -47,6 +55,24 @@ func (g goal) judge(e api.Event) verdict {
 		}
 	}
 	return g.judgeRun(e)
+}
+
+// behind says what the engine has yet to do about the record of an instance
+// that it keeps.
+func (g goal) behind(u *unit.Unit) string {
+	switch {
+	case g.template == "":
+	case u == nil && g.want != "":
+		return "it has not been made yet"
+	case u == nil || !u.Managed: // gone as it should be, or a user's by now
+	case g.want == "":
+		return "it has not been taken away yet"
+	case u.Hash != g.hash:
+		return "it has not been given the new file of " + g.template + " yet"
+	case u.DesiredState != g.want:
+		return "it does not follow " + g.template + " yet"
+	}
+	return ""
 }
 
 // ended says that a unit which was to be started does not run any more, and

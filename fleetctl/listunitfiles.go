@@ -31,19 +31,23 @@ func (a *app) listUnitFiles() *cobra.Command {
 				return err
 			}
 			slices.SortFunc(units, func(a, b unit.Unit) int { return cmp.Compare(a.Name, b.Name) })
-			return table(a, l, unitColumns(machines, &l), units)
+			return table(a, l, unitColumns(units, machines, &l), units)
 		},
 	}
-	l.flags(cmd, "unit,hash,dstate,state,target", names(unitColumns(nil, &l)))
+	l.flags(cmd, "unit,hash,dstate,state,target", names(unitColumns(nil, nil, &l)))
 	return cmd
 }
 
-func unitColumns(machines []api.Machine, l *listing) []column[unit.Unit] {
+func unitColumns(units []unit.Unit, machines []api.Machine, l *listing) []column[unit.Unit] {
 	target := func(u unit.Unit) string {
 		if isGlobal(u) {
 			return "global"
 		}
 		return legend(u.MachineID, machines, l.full)
+	}
+	hashes := map[string]string{}
+	for _, u := range units {
+		hashes[u.Name] = u.Hash
 	}
 	return []column[unit.Unit]{
 		{"unit", func(u unit.Unit) string { return u.Name }},
@@ -53,11 +57,37 @@ func unitColumns(machines []api.Machine, l *listing) []column[unit.Unit] {
 		{"target", target},
 		{"tmachine", target},
 		{"global", func(u unit.Unit) string { return strconv.FormatBool(isGlobal(u)) }},
+		{"instances", func(u unit.Unit) string {
+			if u.Instances == nil {
+				return ""
+			}
+			return strconv.Itoa(*u.Instances)
+		}},
+		{"drift", func(u unit.Unit) string { return drift(u, hashes) }},
 		{"desc", func(u unit.Unit) string {
 			f := unit.File{Options: u.Options}
 			return f.Description()
 		}},
 	}
+}
+
+// drift says how an instance stands to its template in the cluster: follows if
+// it is kept for that, else whether its file is the same or differs.
+func drift(u unit.Unit, hashes map[string]string) string {
+	n, err := unit.ParseName(u.Name)
+	if err != nil || !n.IsInstance() {
+		return ""
+	}
+	hash, known := hashes[n.Template()]
+	switch {
+	case !known:
+		return ""
+	case u.Managed:
+		return "follows"
+	case u.Hash == hash:
+		return "same"
+	}
+	return "differs"
 }
 
 // isGlobal reports whether a unit of the API belongs on every machine.

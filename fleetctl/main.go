@@ -79,7 +79,7 @@ func (a *app) root() *cobra.Command {
 	f.Float64Var(&a.options.requestTimeout, "request-timeout", 3, "seconds that one request may take")
 	f.BoolVar(&a.options.debug, "debug", false, "note every request on standard error")
 	root.AddCommand(
-		a.submit(), a.load(), a.start(), a.stop(), a.unload(), a.destroy(),
+		a.submit(), a.load(), a.start(), a.stop(), a.unload(), a.destroy(), a.scale(),
 		a.cat(), a.listUnits(), a.listUnitFiles(), a.listMachines(),
 		a.snapshot(), a.simulate(), a.verify(), a.version(),
 	)

@@ -28,11 +28,11 @@ func (a *app) stop() *cobra.Command {
 				case unit.Inactive:
 					return nil, refusal{fmt.Sprintf("Unable to stop unit %s in state inactive", name)}
 				case unit.Launched:
-					if err := c.SetTarget(cmd.Context(), name, unit.Loaded); err != nil {
+					if err := a.setTarget(cmd.Context(), u, unit.Loaded); err != nil {
 						return nil, err
 					}
 				}
-				return a.trigger(goals, b, "stop", isGlobal(u), goal{name: name, want: unit.Loaded, stop: true}), nil
+				return a.lowered(cmd.Context(), goals, b, "stop", u, goal{name: name, want: unit.Loaded, stop: true})
 			})
 		},
 	}

@@ -70,7 +70,17 @@ func (a *app) bring(verb, short string, want unit.TargetState) *cobra.Command {
 				if o.created {
 					a.say("Unit %s inactive", s.name)
 				}
-				goals = a.trigger(goals, b, verb, o.global, goal{name: s.name.Full, want: want, same: o.same})
+				g := goal{name: s.name.Full, want: want, same: o.same}
+				if s.name.IsTemplate() {
+					if goals, err = a.triggerWhole(cmd.Context(), goals, b, verb, s.name, g); err != nil {
+						return a.halfway(goals, err)
+					}
+					continue
+				}
+				if !o.same {
+					a.taken(o.old)
+				}
+				goals = a.trigger(goals, b, verb, o.global, g)
 			}
 			return a.wait(cmd.Context(), b, goals)
 		},

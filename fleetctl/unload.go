@@ -23,11 +23,11 @@ func (a *app) unload() *cobra.Command {
 					return nil, err
 				}
 				if u.DesiredState != unit.Inactive {
-					if err := c.SetTarget(cmd.Context(), name, unit.Inactive); err != nil {
+					if err := a.setTarget(cmd.Context(), u, unit.Inactive); err != nil {
 						return nil, err
 					}
 				}
-				return a.trigger(goals, b, "unload", isGlobal(u), goal{name: name, want: unit.Inactive}), nil
+				return a.lowered(cmd.Context(), goals, b, "unload", u, goal{name: name, want: unit.Inactive})
 			})
 		},
 	}

@@ -87,11 +87,30 @@ func (a *app) wait(ctx context.Context, b blocking, goals []goal) error {
 	if len(w.failed) == 0 {
 		return nil
 	}
+	w.explain(ctx, goals)
 	if len(goals) > 1 {
 		slices.Sort(w.failed)
 		a.warn("fleetctl: %d of %d units failed: %s", len(w.failed), len(goals), strings.Join(w.failed, ", "))
 	}
 	return errReported
+}
+
+// explain says how far templates have got of which an instance failed.
+func (w *waiter) explain(ctx context.Context, goals []goal) {
+	told := map[string]bool{}
+	for _, g := range goals {
+		if g.template == "" || told[g.template] || !slices.Contains(w.failed, g.name) {
+			continue
+		}
+		told[g.template] = true
+		c, err := w.client()
+		if err != nil {
+			return
+		}
+		if x, err := c.Explain(ctx, g.template); err == nil { // else there is nothing more to tell
+			w.warn("%s: %s", g.template, x)
+		}
+	}
 }
 
 func (w *waiter) follow(ctx context.Context) error {
@@ -232,6 +251,8 @@ func (p *pending) overdue(waited time.Duration) string {
 	switch {
 	case why != "" && why != p.told:
 		why = ": " + why
+	case p.verdict.later != "":
+		why = ": " + p.verdict.later
 	case why == "" && p.last.Name == "":
 		why = ": fleetd has said nothing about it"
 	case why == "" && len(p.last.Placements) == 0:
