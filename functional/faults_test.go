@@ -56,7 +56,7 @@ func runFaults(t *testing.T, seed uint64) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		d := &driver{simulation: s, rng: rng, seed: seed, began: time.Now(), witness: watchOver(ctx, s), off: map[*simMachine]string{}}
+		d := &driver{simulation: s, rng: rng, seed: seed, began: time.Now(), witness: watchOver(ctx, s), off: map[*simMachine]string{}, drained: map[*simMachine]bool{}}
 		d.submitAll()
 		for range faultSteps {
 			d.step()
@@ -77,6 +77,7 @@ type driver struct {
 	began   time.Time
 	history []string
 	off     map[*simMachine]string // machines in trouble: "power", "fleetd", "cut"
+	drained map[*simMachine]bool
 	stalled bool
 }
 
@@ -100,6 +101,12 @@ func (d *driver) text(name string, version int) (string, wish) {
 		if version%2 == 1 {
 			text += "MachineID=" + d.any().id + "\n"
 		}
+	case name == "p1.service":
+		if version%2 == 1 {
+			text += "Replaces=p2.service\n"
+		}
+	case name == "p2.service":
+		w.choosy = true
 	case name[0] == 'c':
 		w.hostile = true
 		text += "Conflicts=c@*.service\n"
@@ -199,7 +206,10 @@ func (d *driver) user() {
 		return
 	}
 	name := faultUnits[d.rng.IntN(len(faultUnits))]
-	switch d.rng.IntN(8) {
+	switch d.rng.IntN(10) {
+	case 8, 9:
+		m := d.any()
+		d.drain(m, !d.drained[m])
 	case 0, 1:
 		d.submit(name, d.rng.IntN(100), unit.Launched)
 	case 2:
@@ -221,6 +231,16 @@ func (d *driver) user() {
 		})
 		d.did(d.registry.PutUnit(context.Background(), name, nil, target, nil))
 	}
+}
+
+// drain has a machine left by its units, or take units again.
+func (d *driver) drain(m *simMachine, draining bool) {
+	d.log("%s: drained: %v", short(m.id), draining)
+	d.drained[m] = draining
+	d.did(nil, d.registry.EditLabels(context.Background(), []string{m.id}, func(l []schedule.Label) error {
+		l[0].Draining = draining
+		return nil
+	}))
 }
 
 // fault does what hardware, networks and stores do, and undoes it.
@@ -309,6 +329,11 @@ func (d *driver) heal() {
 		}
 	}
 	clear(d.off)
+	for _, m := range d.machines {
+		if d.drained[m] {
+			d.drain(m, false)
+		}
+	}
 	d.complete()
 }
 

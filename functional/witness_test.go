@@ -18,16 +18,23 @@ import (
 type witness struct {
 	s *simulation
 
-	mu     sync.Mutex
-	at     map[string]map[string]schedule.Placement // by unit and machine ID, as the store has them now
-	states map[string]map[string]unit.State
-	live   map[string]bool
-	orders []given
-	runs   map[string]map[string]agent.HollowEvent // that go on, by unit and machine ID
-	wishes map[string]*wish
-	parted map[string]time.Time // since when machines have no way to the store
-	ended  []run                // not judged yet
-	wrong  []string
+	mu      sync.Mutex
+	at      map[string]map[string]schedule.Placement // by unit and machine ID, as the store has them now
+	states  map[string]map[string]unit.State
+	live    map[string]bool
+	drained map[string]drained
+	orders  []given
+	runs    map[string]map[string]agent.HollowEvent // that go on, by unit and machine ID
+	wishes  map[string]*wish
+	parted  map[string]time.Time // since when machines have no way to the store
+	ended   []run                // not judged yet
+	wrong   []string
+}
+
+// drained is whether a machine is being drained, and when it last was.
+type drained struct {
+	is    bool
+	ended time.Time
 }
 
 // run is one run of a unit on a machine that is over.
@@ -80,6 +87,7 @@ func (w *witness) forget() {
 	w.at = map[string]map[string]schedule.Placement{}
 	w.states = map[string]map[string]unit.State{}
 	w.live = map[string]bool{}
+	w.drained = map[string]drained{}
 }
 
 func (w *witness) blame(format string, args ...any) {
@@ -108,6 +116,8 @@ func (w *witness) take(u schedule.Update) {
 		switch {
 		case c.Presence != nil:
 			w.live[c.Presence.MachineID] = !c.Deleted
+		case c.Label != nil:
+			w.label(*c.Label)
 		case c.State != nil && c.Deleted:
 			delete(w.states[c.State.Name], c.State.MachineID)
 		case c.State != nil:
@@ -127,6 +137,14 @@ func (w *witness) take(u schedule.Update) {
 			w.onePlace(touched)
 		}
 	}
+}
+
+func (w *witness) label(l schedule.Label) {
+	was := w.drained[l.MachineID]
+	if was.is && !l.Draining {
+		was.ended = time.Now()
+	}
+	w.drained[l.MachineID] = drained{l.Draining, was.ended}
 }
 
 func set[T any](m map[string]map[string]T, a, b string, v T) {
@@ -163,12 +181,26 @@ func (w *witness) placed(p schedule.Placement) {
 				w.blame("%s is placed on %s while %s is there and runs it", p.Unit, short(p.MachineID), short(machine))
 			}
 		}
+		w.apart(p)
 	case p.Order == schedule.Release && was.Order != schedule.Release:
 		if g.excuse = w.excuse(p); g.excuse == "" {
 			w.blame("%s is released on %s for no good reason: %s", p.Unit, short(p.MachineID), p.Reason)
 		}
 	}
 	w.orders = append(w.orders, g)
+}
+
+// apart checks that no unit is placed where one is placed that it conflicts
+// with.
+func (w *witness) apart(p schedule.Placement) {
+	if !w.wishes[p.Unit].hostile {
+		return
+	}
+	for name, at := range w.at {
+		if o := at[p.MachineID]; name != p.Unit && o.Order == schedule.Run && w.wishes[name].hostile {
+			w.blame("%s is placed on %s beside %s", p.Unit, short(p.MachineID), name)
+		}
+	}
 }
 
 // excuse is what gives the right to a release, empty for nothing.
@@ -182,6 +214,9 @@ func (w *witness) excuse(p schedule.Placement) string {
 			st.Generation == o.Generation && st.Reached.AtLeast(o.Target) {
 			return "it was replaced"
 		}
+	}
+	if d := w.drained[p.MachineID]; d.is || time.Since(d.ended) < simTTL {
+		return "its machine is drained"
 	}
 	if wish.choosy || wish.hostile || wish.bound != "" {
 		return "it may no longer fit"
