@@ -19,7 +19,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 		if !v.known[name] {
 			return fmt.Errorf("%s: %w", name, unit.ErrNotFound)
 		}
-		answer = v.explain(name)
+		answer = v.explainFully(name)
 		return nil
 	})
 	if err != nil {

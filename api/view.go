@@ -31,6 +31,12 @@ func (v *view) explain(name string) schedule.Explanation {
 	return v.Explain(name)
 }
 
+// explainFully is explain with all there is to tell, for one who asks.
+func (v *view) explainFully(name string) schedule.Explanation {
+	v.LoseMachines(time.Now())
+	return v.ExplainFully(name)
+}
+
 // apply brings the view to the update's revision and returns the names of the
 // units whose status it bears on.
 func (v *view) apply(u schedule.Update) map[string]bool {

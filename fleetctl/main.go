@@ -81,7 +81,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.submit(), a.load(), a.start(), a.stop(), a.unload(), a.destroy(), a.scale(),
 		a.cat(), a.listUnits(), a.listUnitFiles(), a.listMachines(),
-		a.snapshot(), a.simulate(), a.verify(), a.version(),
+		a.explain(), a.simulate(), a.snapshot(), a.verify(), a.version(),
 	)
 	return root
 }

@@ -19,6 +19,12 @@ type Explanation struct {
 	// Reasons say why other machines don't, those with most machines first.
 	Reasons []Reason `json:"reasons,omitempty"`
 	Summary string   `json:"summary"` // all of it in a sentence
+
+	// By ExplainFully alone:
+	Best []Score  `json:"best,omitempty"` // the best machines that fit, and the one that it is on
+	With []string `json:"with,omitempty"` // the units that MachineOf binds to it
+	// Moving is where it is about to go, once it has stopped where it is.
+	Moving *Move `json:"moving,omitempty"`
 }
 
 // Reason says what is wrong with some machines.

@@ -20,7 +20,12 @@ type Outcome struct {
 }
 
 // Move is a unit that is on another machine than before.
-type Move struct{ Unit, From, To, Reason string }
+type Move struct {
+	Unit   string `json:"unit"`
+	From   string `json:"from,omitempty"` // "" where it was on none
+	To     string `json:"to,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
 
 // Waiting is a unit that belongs on a machine and has none.
 type Waiting struct {
@@ -109,7 +114,7 @@ func (s *simulation) tellGlobal(out *Outcome, name string, was *past) {
 func (s *simulation) unplaced() map[string]bool {
 	names := make(map[string]bool)
 	for name, n := range s.c.units {
-		if n.wanted() && !n.placed() {
+		if n.wanted() && !n.placed() && !n.isTemplate() && !n.finished() {
 			names[name] = true
 		}
 	}
