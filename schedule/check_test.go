@@ -249,6 +249,10 @@ func (h *history) checkRelease(d Decision, was, p Placement) {
 	case h.wasGlobal(p.Unit) && !h.isGlobal(p.Unit):
 	case h.unfit(p.Unit, p.MachineID) != "":
 	case h.boundUnfit(d):
+	case h.boundFails(d):
+		if p.To == "" || p.To == p.MachineID {
+			h.rt.Fatalf("%s: doesn't go elsewhere: %+v", d.Reason, p)
+		}
 	case h.replaced(d):
 	case h.drained(d):
 		h.checkBudgets(d)

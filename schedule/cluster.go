@@ -30,6 +30,7 @@ type Cluster struct {
 	absent  map[*machine]struct{} // not there, and not taken for lost yet
 	pending map[key]pending
 	timers  timers
+	now     time.Time // of the last Plan
 
 	unitNames, machineIDs order
 }
@@ -163,6 +164,7 @@ func (c *Cluster) Wake() (time.Time, bool) {
 // LoseMachines takes the absent machines for lost once the hold is over, as
 // Plan does at its beginning: for one who explains and never plans.
 func (c *Cluster) LoseMachines(now time.Time) {
+	c.now = now
 	if now.Before(c.hold) {
 		return
 	}
@@ -192,6 +194,7 @@ func (c *Cluster) dropNode(n *node) {
 		delete(c.units, n.name)
 		c.part(n)
 		c.agenda.forget(n)
+		c.timers.clear(key{kind: unitKind, unit: n.name})
 		c.unitNames.changed()
 	}
 }

@@ -145,6 +145,10 @@ func (c *Cluster) explainPlaced(e *Explanation, n *node, group []*node) {
 	}
 	why, misfit, sure := c.misfit(group)
 	if misfit == nil || !sure {
+		if text := c.explainFailing(e, n, group); text != "" {
+			e.Summary += text
+			return
+		}
 		if r := s.placement().Reason; r != "" {
 			e.Summary += ": " + r
 		}

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -210,4 +211,22 @@ func (h *history) checkDone() {
 func (h *history) isUpdated(p Placement) bool {
 	u, _, _ := h.record(p.Unit)
 	return u.Hash == p.Hash && u.DesiredState == p.Target
+}
+
+// boundFails reports whether one of the decision's units failed to start so
+// often that it is to be tried elsewhere, and not too soon.
+func (h *history) boundFails(d Decision) bool {
+	for _, w := range d.Writes {
+		was := h.placements()[key{placementKind, w.Placement.MachineID, w.Placement.Unit}]
+		s, ok := h.state(was.MachineID, was.Unit)
+		if !ok || was.Attempts == 0 || s.Generation != was.Generation || s.FailedStarts < was.Attempts {
+			continue
+		}
+		t := w.Placement.Trouble
+		if was.Trouble != nil && h.now.Before(was.Trouble.Until) || t == nil || !slices.Contains(t.Machines, was.MachineID) {
+			h.rt.Fatalf("%s: from %+v with %+v to %+v", d.Reason, was, was.Trouble, t)
+		}
+		return true
+	}
+	return false
 }

@@ -7,11 +7,12 @@ import "math/bits"
 const (
 	point = 1000
 
-	unitLoad  = 1 * point   // of each unit that has a place on a machine
-	fullLoad  = 100 * point // of a machine whose memory or CPUs are all reserved
-	preferred = 50 * point  // for each Prefer that holds
-	avoided   = 50 * point  // off for each unit there that Avoid matches
-	uneven    = 100 * point // off for each instance that a value of Spread's key has more than the least
+	unitLoad  = 1 * point    // of each unit that has a place on a machine
+	fullLoad  = 100 * point  // of a machine whose memory or CPUs are all reserved
+	preferred = 50 * point   // for each Prefer that holds
+	avoided   = 50 * point   // off for each unit there that Avoid matches
+	failed    = 1000 * point // off where the unit failed to start before, and was tried elsewhere
+	uneven    = 100 * point  // off for each instance that a value of Spread's key has more than the least
 )
 
 // weigh returns the load of a machine: the largest of what its units weigh, and
@@ -59,6 +60,9 @@ func (q *query) score(m *machine) int64 {
 	for _, n := range q.part {
 		w := n.wants
 		score += preferred*w.preferredOn(m) - avoided*w.avoidedOn(n, m) - n.unevenness(m)
+		if n.shunned(m) {
+			score -= failed
+		}
 	}
 	return score
 }
@@ -86,6 +90,9 @@ func (q *query) scoreParts(m *machine) []ScorePart {
 		}
 		add("Avoid", -avoided*w.avoidedOn(n, m))
 		add("Spread="+w.Spread.Key, -n.unevenness(m))
+		if n.shunned(m) {
+			add("failed there", -failed)
+		}
 	}
 	return parts
 }

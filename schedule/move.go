@@ -56,11 +56,7 @@ func (p *planner) relocate(group []*node) (waits bool) {
 		return true
 	}
 	if why.kind == draining && p.overdrawn(group) != nil {
-		for _, n := range group {
-			if n.family != nil {
-				n.family.waiting[n] = struct{}{}
-			}
-		}
+		p.queue(group)
 		return false
 	}
 	q := query{c: p.Cluster, part: group, group: group, free: true}
@@ -73,6 +69,16 @@ func (p *planner) relocate(group []*node) (waits bool) {
 		reason += " (" + misfit.name + ")"
 	}
 	return !p.move(group, m, reason)
+}
+
+// queue has the group decided about again when more of a template's instances
+// are available.
+func (p *planner) queue(group []*node) {
+	for _, n := range group {
+		if n.family != nil {
+			n.family.waiting[n] = struct{}{}
+		}
+	}
 }
 
 // move releases what of the group runs elsewhere than on the machine, where it

@@ -38,6 +38,14 @@ func (p *planner) planGroup(group []*node) {
 			p.told(n)
 		}
 	}
+	if !slices.ContainsFunc(group, (*node).inFlight) {
+		waits = p.reschedule(group) || waits
+	}
+	for _, n := range group {
+		if !n.inFlight() {
+			p.recover(n)
+		}
+	}
 	if waits {
 		for _, n := range group {
 			p.agenda.wait(n)
@@ -205,13 +213,14 @@ func (p *planner) runOn(n *node, m *machine, why string) Write {
 	pl := Placement{
 		Unit: n.name, MachineID: m.id, Hash: n.unit.Hash, Target: n.unit.DesiredState,
 		Order: Run, Generation: p.revision, Reason: why,
+		Attempts: n.wants.Reschedule, Trouble: n.trouble(),
 	}
 	pl.reserve(n.wants.reserves())
 	if s.order() == Held {
 		pl.Reason = "it ran on there, and nothing has taken over"
 		if pl.reserves().exceeds(s.place.reserves()) {
 			// Whether there is room for the new file is update's to say.
-			pl.Hash = s.place.Hash
+			pl.Hash, pl.Attempts = s.place.Hash, s.place.Attempts
 			pl.reserve(s.place.reserves())
 		}
 		if s.place.Hash == pl.Hash && s.place.Target == pl.Target {

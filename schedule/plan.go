@@ -78,7 +78,7 @@ import (
 func (c *Cluster) Plan(now time.Time) []Decision {
 	c.LoseMachines(now)
 	c.ring(now)
-	p := &planner{Cluster: c, now: now}
+	p := &planner{Cluster: c}
 	for c.wake() {
 		for _, t := range c.agenda.take() {
 			p.do(t)
@@ -125,7 +125,6 @@ func (c *Cluster) Retry(d Decision) {
 // planner is one run of Plan.
 type planner struct {
 	*Cluster
-	now       time.Time
 	decisions []Decision
 }
 
@@ -253,7 +252,7 @@ func (p *planner) update(n *node, group []*node) {
 		if (next.Hash != n.unit.Hash || pl.Finished) && group != nil {
 			switch {
 			case p.takesFile(s, group):
-				next.Hash, next.Finished = n.unit.Hash, false
+				next.Hash, next.Finished, next.Attempts = n.unit.Hash, false, n.wants.Reschedule
 				next.reserve(n.wants.reserves())
 			case pl.Finished && len(group) == 1:
 				p.release(s, "it is to run again, and no longer fits here")
@@ -266,7 +265,7 @@ func (p *planner) update(n *node, group []*node) {
 			continue
 		}
 		reason = changeReason(pl, &next)
-		next.Generation, next.Reason = p.revision, reason
+		next.Generation, next.Reason, next.Trouble = p.revision, reason, nil
 		writes = append(writes, s.put(next))
 	}
 	if writes != nil {

@@ -45,7 +45,7 @@ var (
 		"Conflicts=w@*.service", "Conflicts=b.service", "Conflicts=[cd].service", "Conflicts=w@?.service",
 		"MachineMetadata=region=eu", `MachineMetadata="region=eu" "region=us"`, "MachineMetadata=disk=ssd",
 		"MachineID=m1", "MachineID=m2", "Global=true",
-		"MaxUnavailable=2", "RunOnce=true", "RunOnce=true",
+		"MaxUnavailable=2", "RunOnce=true", "RunOnce=true", "Reschedule=on-failure:2", "Reschedule=on-failure:1",
 		"Replaces=a.service", "Replaces=w@?.service", "Replaces=[bcd].service",
 		"MemoryReservation=1G", "MemoryReservation=2G", "CPUReservation=0.5", "CPUReservation=1",
 		"MachineMetadata=region!=us", "MachineMetadata=!disk", "MachineMetadata=region",
@@ -141,6 +141,10 @@ func (h *history) misbehave() {
 	id, name := pick(h.rt, "machine", machinePool), pick(h.rt, "unit", unitPool)
 	s, has := h.running[id][name]
 	if !has || !h.live(id) || s.Reached != unit.Launched {
+		return
+	}
+	if p := h.records[key{placementKind, id, name}].Placement; p != nil && p.Attempts > 0 && p.Generation == s.Generation && rapid.Bool().Draw(h.rt, "fails to start") {
+		h.failsToStart(id, name)
 		return
 	}
 	s.ActiveState = pick(h.rt, "becomes", []string{"failed", "activating", "inactive", "active"})

@@ -13,6 +13,8 @@ type query struct {
 	// free says that whatever machines the units are on would have stopped
 	// them first. They don't stay, then, where they are to go.
 	free bool
+	// away says that they are to go from where they are.
+	away bool
 }
 
 // best returns the best machine that fits, or nil.
@@ -135,6 +137,9 @@ func (q *query) refusesOne(a *ask) refusal {
 	if s := a.n.on(a.m); s != nil && a.m.facts.here && (s.order() == Run || s.order() == Held) {
 		if q.free && a.m.facts.draining {
 			return refusal{kind: draining}
+		}
+		if q.away {
+			return refusal{kind: failsThere}
 		}
 		if o := a.n.runsOn(); o != nil && s.order() == Held && !s.runs() && !q.free {
 			return refusal{kind: runsElsewhere, what: o.id}

@@ -36,6 +36,7 @@ const (
 	leaving
 	runsElsewhere
 	stopping
+	failsThere
 )
 
 // phrase puts the refusal in words for so many machines, their number left
@@ -97,6 +98,8 @@ func (r refusal) predicate(one bool) string {
 		return hold + " " + r.what + ", which has yet to stop"
 	case runsElsewhere:
 		return do + " not come into question while it is on " + r.what
+	case failsThere:
+		return is + " where it is now"
 	case stopping:
 		return is + " still stopping it"
 	}

@@ -210,6 +210,9 @@ func (w *world) obeyOne(id, name string) bool {
 	default:
 		is.Reached = unit.Loaded
 	}
+	if had && was.Generation == is.Generation && was.FailedStarts > 0 {
+		return false // it has tried often enough
+	}
 	if had && was.Generation == is.Generation && was.Reached == is.Reached && was.Released == is.Released {
 		return false // acted on: what became of it since is no order's doing
 	}
