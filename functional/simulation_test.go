@@ -32,6 +32,7 @@ type simulation struct {
 	registry *registry.Registry // an onlooker's
 	machines []*simMachine
 	behave   func(unit string) agent.Behavior // of machines added from now on
+	policy   schedule.Policy                  // of engines started from now on
 	log      *slog.Logger
 }
 
@@ -139,7 +140,7 @@ func (m *simMachine) startFleetd() {
 		m.s.t.Fatal(err)
 	}
 	m.agent = a
-	e := engine.New(engine.Config{Self: m.id, TTL: simTTL, Store: reg, Elections: reg, Fit: a.Member, Log: log})
+	e := engine.New(engine.Config{Self: m.id, TTL: simTTL, Store: reg, Elections: reg, Policy: m.s.policy, Fit: a.Member, Log: log})
 	m.done.Go(func() { _ = a.Run(ctx) })
 	m.done.Go(func() { e.Run(ctx) })
 }
