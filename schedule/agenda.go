@@ -33,6 +33,10 @@ type agenda struct {
 type task struct {
 	node    *node
 	machine *machine
+
+	// Where it stands in the order, once it is taken.
+	priority int
+	revision int64
 }
 
 func newAgenda() agenda {
@@ -58,7 +62,7 @@ func (t *agenda) mark(n *node) {
 // pair has the unit decided about on one machine.
 func (t *agenda) pair(n *node, m *machine) {
 	if !t.quiet {
-		t.pairs[task{n, m}] = struct{}{}
+		t.pairs[task{node: n, machine: m}] = struct{}{}
 	}
 }
 
@@ -112,9 +116,11 @@ func (t *agenda) forget(n *node) {
 	t.unwait(n)
 }
 
-// take returns all there is to do, in an order that depends on nothing else,
-// and forgets it, save that a unit stays dirty until its turn.
-func (t *agenda) take() []task {
+// take returns all there is to do, highest priority first, then oldest first,
+// and forgets it, save that a unit stays dirty until its turn. The order
+// depends on nothing else.
+func (c *Cluster) take() []task {
+	t := &c.agenda
 	tasks := make([]task, 0, len(t.nodes)+len(t.pairs))
 	for _, n := range t.nodes {
 		tasks = append(tasks, task{node: n})
@@ -124,10 +130,31 @@ func (t *agenda) take() []task {
 	}
 	t.nodes = nil
 	clear(t.pairs)
+	for i := range tasks {
+		n := tasks[i].node
+		tasks[i].priority, tasks[i].revision = c.priority(n), n.revision
+	}
 	slices.SortFunc(tasks, func(a, b task) int {
+		switch {
+		case a.priority != b.priority:
+			return cmp.Compare(b.priority, a.priority)
+		case a.revision != b.revision:
+			return cmp.Compare(a.revision, b.revision)
+		}
 		return cmp.Or(strings.Compare(a.node.name, b.node.name), strings.Compare(a.machineID(), b.machineID()))
 	})
 	return tasks
+}
+
+// priority is the unit's, or the highest of those that it is placed with.
+func (c *Cluster) priority(n *node) int {
+	most := n.wants.Priority
+	if n.binds() && len(n.wants.MachineOf)+len(n.follows) > 0 {
+		for _, o := range c.bound(n) {
+			most = max(most, o.wants.Priority)
+		}
+	}
+	return most
 }
 
 // takeFamilies is take for what is to be done once each unit has had its turn.

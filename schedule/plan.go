@@ -80,7 +80,7 @@ func (c *Cluster) Plan(now time.Time) []Decision {
 	c.ring(now)
 	p := &planner{Cluster: c}
 	for c.wake() {
-		for _, t := range c.agenda.take() {
+		for _, t := range c.take() {
 			p.do(t)
 		}
 		for _, f := range c.agenda.takeFamilies() {
