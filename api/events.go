@@ -24,6 +24,8 @@ type Event struct {
 	Machines   []Machine            `json:"machines,omitempty"` // that the above are on
 	// Explanation says, in a sentence, why the unit is not where it should be.
 	Explanation string `json:"explanation,omitempty"`
+	// Stuck says that the unit should go to a machine and none takes it.
+	Stuck bool `json:"stuck,omitempty"`
 }
 
 // gone reports whether nothing is left of the unit.

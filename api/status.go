@@ -201,28 +201,36 @@ func (v *view) event(name string) Event {
 			e.Machines = append(e.Machines, *m)
 		}
 	}
-	e.Explanation = v.obstacle(e.Unit)
+	e.Explanation, e.Stuck = v.obstacle(e.Unit)
 	return e
 }
 
-// obstacle says why a unit is not where it should be. It is empty where the
-// unit is there, or on its way at a machine that fits.
-func (v *view) obstacle(u *unit.Unit) string {
-	if u == nil || u.CurrentState == u.DesiredState {
-		return ""
+// obstacle says why a unit is not where it should be, and whether that is for
+// want of a machine. It is empty where the unit is there, or on its way at a
+// machine that fits.
+func (v *view) obstacle(u *unit.Unit) (text string, stuck bool) {
+	if u == nil || u.CurrentState == u.DesiredState && !v.leaving(u) {
+		return "", false
 	}
 	x := v.explain(u.Name)
+	stuck = len(x.Fits) == 0 && len(x.Reasons) > 0
 	missing := slices.ContainsFunc(x.Placed, func(id string) bool {
 		_, here := v.Presence(id)
 		return !here
 	})
 	switch {
 	case x.Pending, u.DesiredState == unit.Inactive:
-		return x.String()
-	case !v.global(u.Name) && (missing || len(x.Reasons) > 0):
-		return x.String()
+		return x.String(), stuck
+	case !v.global(u.Name) && (missing || len(x.Reasons) > 0 || v.leaving(u)):
+		return x.String(), stuck
 	}
-	return ""
+	return "", false
+}
+
+// leaving reports whether the unit's machine is being drained of it.
+func (v *view) leaving(u *unit.Unit) bool {
+	l, ok := v.Label(u.MachineID)
+	return ok && l.Draining
 }
 
 // machine returns the machine as the API shows it, or nil.

@@ -81,6 +81,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.submit(), a.load(), a.start(), a.stop(), a.unload(), a.destroy(), a.scale(),
 		a.cat(), a.listUnits(), a.listUnitFiles(), a.listMachines(),
+		a.cordon(), a.uncordon(), a.drain(), a.machine(),
 		a.explain(), a.simulate(), a.snapshot(), a.verify(), a.version(),
 	)
 	return root

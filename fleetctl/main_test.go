@@ -124,6 +124,8 @@ func behave(name string) agent.Behavior {
 		return agent.Behavior{RunsFor: time.Millisecond, ExitStatus: 3}
 	case strings.HasPrefix(name, "slow"):
 		return agent.Behavior{StartTakes: 1500 * time.Millisecond}
+	case strings.HasPrefix(name, "lingers"):
+		return agent.Behavior{StopTakes: 1500 * time.Millisecond}
 	case strings.HasPrefix(name, "hangs"):
 		return agent.Behavior{StartHangs: true}
 	}
