@@ -3,6 +3,7 @@ package api_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"fleet/api"
 	"fleet/schedule"
@@ -20,8 +21,21 @@ func TestMachines(t *testing.T) {
 		t.Errorf("listed %+v, want m1 alone", p.Machines)
 	}
 	w.want(200, "GET", "/fleet/v1/machines?all=true", "", &p)
-	if len(p.Machines) != 2 || p.Machines[1].Alive {
+	if len(p.Machines) != 2 || p.Machines[1].Alive || p.Machines[1].AbsentSince != nil {
 		t.Errorf("listed %+v, want m2 too, as lost", p.Machines)
+	}
+	since := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	w.decide(schedule.Decision{Others: []schedule.Change{{Absence: &schedule.Absence{MachineID: "m2", Since: since}}}})
+	var m api.MachineDetail
+	w.want(200, "GET", "/fleet/v1/machines/m2", "", &m)
+	if m.AbsentSince == nil || !m.AbsentSince.Equal(since) {
+		t.Errorf("m2 is %+v, want it absent since %s", m, since)
+	}
+	w.machine("m2", "10.0.0.2", nil)
+	var back api.MachineDetail
+	w.want(200, "GET", "/fleet/v1/machines/m2", "", &back)
+	if !back.Alive || back.AbsentSince != nil {
+		t.Errorf("m2 is %+v, want it back", back)
 	}
 }
 

@@ -150,10 +150,16 @@ func (w *world) place(p schedule.Placement, remove bool) {
 			d.Writes[0].Revision = c.Revision
 		}
 	}
+	w.decide(d)
+}
+
+// decide writes a decision as the leader.
+func (w *world) decide(d schedule.Decision) {
+	w.t.Helper()
 	refused, err := w.reg.Apply(w.t.Context(), w.term, []schedule.Decision{d})
 	w.must(err)
 	if len(refused) > 0 {
-		w.t.Fatalf("placement of %s was refused", p.Unit)
+		w.t.Fatalf("the store refused %+v", d)
 	}
 }
 
