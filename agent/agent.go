@@ -71,6 +71,8 @@ type Agent struct {
 	units     map[string]*work
 	past      map[string]int64 // generations at which units were released for good
 	dirty     map[string]bool
+	health    health
+	rising    map[string]bool // units that failed to start before and may by now succeed
 	member    membership
 	savedAt   time.Time // when member was last saved for its revision
 	nonce     string    // of this start, so that a copy of the disk made earlier is not taken for it
@@ -91,20 +93,6 @@ type Agent struct {
 	workers  sync.WaitGroup
 }
 
-// work is what the loop knows of one unit.
-type work struct {
-	situation
-	busy     *action            // under way
-	cancel   context.CancelFunc // of the busy action
-	failure  string             // of the last try, for the user
-	tries    int
-	tried    task      // what the last try was for
-	after    time.Time // not to be tried again before, save for another task
-	orphaned bool      // while it was busy
-	reported unit.State
-	inStore  bool // a state of it is in the store, under the present lease
-}
-
 // New reads the machine's records.
 func New(c Config) (*Agent, error) {
 	d, err := openDisk(c.Dir)
@@ -123,6 +111,7 @@ func New(c Config) (*Agent, error) {
 		Config: c, id: c.Machine.ID, disk: d, member: member, nonce: randomNonce(),
 		inbox: make(chan func()),
 		units: map[string]*work{}, past: map[string]int64{}, dirty: map[string]bool{},
+		health: health{}, rising: map[string]bool{},
 	}
 	for name, rec := range recs {
 		if rec.past() {
@@ -196,7 +185,9 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-timer.C:
 		}
 		a.wake = time.Time{}
-		a.step(ctx, time.Now())
+		now := time.Now()
+		a.judgeRising(now)
+		a.step(ctx, now)
 		a.report(ctx)
 		if !a.wake.IsZero() {
 			timer.Reset(time.Until(a.wake))
@@ -217,16 +208,6 @@ func (a *Agent) wakeAt(t time.Time) {
 	if a.wake.IsZero() || t.Before(a.wake) {
 		a.wake = t
 	}
-}
-
-func (a *Agent) unit(name string) *work {
-	w := a.units[name]
-	if w == nil {
-		w = &work{situation: situation{boot: a.BootID, seen: Observed{Name: name}, rec: Record{Unit: name}, past: a.past[name]}}
-		a.units[name] = w
-	}
-	a.dirty[name] = true
-	return w
 }
 
 // step starts whatever is next for every unit that something happened to.
@@ -258,22 +239,6 @@ func (a *Agent) step(ctx context.Context, now time.Time) {
 	}
 }
 
-// task is what of a placement there is to act on.
-type task struct {
-	hash       string
-	target     unit.TargetState
-	order      schedule.Order
-	generation int64
-}
-
-// wants is what the placement asks for; zero when there is none.
-func (w *work) wants() task {
-	if w.place == nil {
-		return task{}
-	}
-	return task{w.place.Hash, w.place.Target, w.place.Order, w.place.Generation}
-}
-
 // interrupt ends a start that is no longer wanted: a unit that takes long to
 // start, or hangs, must not keep its release or its new file waiting.
 func (a *Agent) interrupt(w *work) {
@@ -290,7 +255,10 @@ func (a *Agent) interrupt(w *work) {
 func (a *Agent) begin(ctx context.Context, name string, w *work, act action) {
 	a.Log.Info("unit: "+string(act.verb), "unit", name, "reason", act.reason)
 	opctx, cancel := context.WithCancel(ctx)
-	w.busy, w.cancel = &act, cancel
+	w.busy, w.cancel, w.before = &act, cancel, w.seen.InvocationID
+	if act.verb == start {
+		w.trial.owed = false
+	}
 	if wants := w.wants(); wants != w.tried {
 		w.tries, w.tried = 0, wants
 	}
@@ -336,6 +304,13 @@ func (a *Agent) finish(ctx context.Context, name string, w *work, act action, o 
 		w.tries++
 		w.after = time.Now().Add(backoff(w.tries))
 		a.Log.Error("unit: "+string(act.verb)+" failed", "unit", name, "err", o.err, "again in", backoff(w.tries))
+	}
+	w.unseen = act.verb == start && o.err == nil && !o.failed && !w.seen.active() && w.seen.InvocationID == w.before
+	if now := time.Now(); o.failed {
+		w.trial.jobFailed(w.seen)
+		a.failedToStart(w, now)
+	} else {
+		a.judge(w, now)
 	}
 }
 

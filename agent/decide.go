@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"fmt"
 	"strings"
 
 	"fleet/schedule"
@@ -104,6 +105,9 @@ func (s situation) decideLaunched() action {
 		return action{start, "its target state is launched"}
 	case !st.Done:
 		return action{start, "an earlier start was not seen to its end"}
+	case st.Generation == s.place.Generation && s.triesAgain():
+		return action{start, fmt.Sprintf("it failed to start %d times, of %d before it is tried elsewhere",
+			len(s.rec.Failed), s.place.Attempts)}
 	case st.Generation == s.place.Generation:
 		if s.rec.Generation != s.place.Generation || s.rec.Released != 0 {
 			return action{note, "it was started before"}
@@ -113,6 +117,15 @@ func (s situation) decideLaunched() action {
 		return action{note, "it runs already"}
 	}
 	return action{start, "its target state is launched anew"}
+}
+
+// triesAgain reports whether a unit with Reschedule= that failed to start is
+// down and to be tried once more here. One that ran well before it failed is
+// left to its Restart=, as every other is.
+func (s situation) triesAgain() bool {
+	n := len(s.rec.Failed)
+	down := s.seen.ActiveState == "failed" || s.seen.ActiveState == "inactive" && s.rec.Started.Failure != ""
+	return n > 0 && n < s.place.Attempts && down
 }
 
 // lowered reports whether this machine was last asked to launch the unit and
@@ -166,6 +179,9 @@ func (s situation) state(machine, failure string) unit.State {
 		case failure == "":
 			st.Failure = b.Failure
 		}
+	}
+	if !st.Released {
+		st.FailedStarts = len(s.rec.Failed)
 	}
 	if len(st.Failure) > longestFailure {
 		st.Failure = strings.ToValidUTF8(st.Failure[:longestFailure], "") + "…"

@@ -3,6 +3,7 @@ package agent
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,6 +69,30 @@ func TestDecide(t *testing.T) {
 		{"a new generation asks for what has ended", func(s *situation) {
 			s.place.Generation, s.seen.ActiveState = 6, "inactive"
 		}, start},
+		{"it failed to start and is to be tried again", func(s *situation) {
+			s.place.Attempts, s.rec.Failed, s.rec.Started.Failure, s.seen.ActiveState = 3, make([]time.Time, 2), "exit code 1", "failed"
+		}, start},
+		{"it started, ended at once and is to be tried again", func(s *situation) {
+			s.place.Attempts, s.rec.Failed, s.seen.ActiveState = 3, make([]time.Time, 1), "failed"
+		}, start},
+		{"nothing of it could be started and it is to be tried again", func(s *situation) {
+			s.place.Attempts, s.rec.Failed, s.rec.Started.Failure, s.seen.ActiveState = 3, make([]time.Time, 1), "dependency", "inactive"
+		}, start},
+		{"it failed to start as often as it may", func(s *situation) {
+			s.place.Attempts, s.rec.Failed, s.rec.Started.Failure, s.seen.ActiveState = 3, make([]time.Time, 3), "exit code 1", "failed"
+		}, nothing},
+		{"it failed to start and systemd tries again", func(s *situation) {
+			s.place.Attempts, s.rec.Failed, s.seen.ActiveState, s.seen.SubState = 3, make([]time.Time, 1), "activating", "auto-restart"
+		}, nothing},
+		{"it failed after it ran well, with Reschedule=", func(s *situation) {
+			s.place.Attempts, s.seen.ActiveState = 3, "failed"
+		}, nothing},
+		{"it failed to start and was then stopped by hand", func(s *situation) {
+			s.place.Attempts, s.rec.Failed, s.seen.ActiveState = 3, make([]time.Time, 1), "inactive"
+		}, nothing},
+		{"it failed to start and is held", func(s *situation) {
+			s.place.Attempts, s.rec.Failed, s.seen.ActiveState, s.place.Order = 3, make([]time.Time, 1), "failed", schedule.Held
+		}, nothing},
 		{"it has finished", func(s *situation) { s.place.Finished, s.seen.ActiveState = true, "inactive" }, nothing},
 		{"it has finished and runs again by itself", func(s *situation) { s.place.Finished = true }, nothing},
 		{"it has finished and the machine was booted since", func(s *situation) {
@@ -203,6 +228,8 @@ func TestStateReported(t *testing.T) {
 		{"failed to start before the machine was booted", func(s *situation) {
 			s.boot, s.rec.Started.Failure, s.seen.ActiveState = "next", "exit code 1", "inactive"
 		}, func(st *unit.State) { st.ActiveState, st.Reached = "inactive", unit.Loaded }},
+		{"failed to start twice", func(s *situation) { s.rec.Failed = make([]time.Time, 2) },
+			func(st *unit.State) { st.FailedStarts = 2 }},
 		{"finished", func(s *situation) { s.place.Finished, s.seen.ActiveState = true, "inactive" },
 			func(st *unit.State) { st.ActiveState = "inactive" }},
 		{"finished before the machine was booted", func(s *situation) {

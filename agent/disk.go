@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"fleet/schedule"
 	"fleet/unit"
@@ -23,6 +24,9 @@ type Record struct {
 	Order      schedule.Order   `json:"order,omitempty"`
 	Generation int64            `json:"generation"`
 	Started    *Started         `json:"started,omitempty"`
+	// Failed is when the unit failed to start at Generation, where its placement
+	// has Attempts; of the last ten minutes before the latest.
+	Failed []time.Time `json:"failed,omitempty"`
 	// Released is the generation whose order to release was carried out.
 	Released int64 `json:"released,omitempty"`
 }

@@ -117,6 +117,9 @@ func (h *Hollow) Start(ctx context.Context, name string) error {
 	b := h.behave(name)
 	h.mu.Lock()
 	job, err := h.startJob(name, b)
+	if u := h.units[name]; u != nil && job == nil && err == nil {
+		h.changed(u)
+	}
 	h.mu.Unlock()
 	if job == nil {
 		return err

@@ -14,12 +14,17 @@ type outcome struct {
 	rec  Record
 	seen func(*Observed) // what is known to be so until the runner tells
 	err  error           // to be tried again
+	// failed says that the unit's start failed, and why is in rec or in err.
+	failed bool
 }
 
 // acting is the record of a machine that has taken the placement up.
 func (s situation) acting() Record {
 	r := s.rec
 	p := s.place
+	if r.Generation != p.Generation {
+		r.Failed = nil
+	}
 	r.Unit, r.Hash, r.Target, r.Order, r.Generation = p.Unit, p.Hash, p.Target, p.Order, p.Generation
 	if p.Order != schedule.Release {
 		r.Released = 0
@@ -92,6 +97,8 @@ func (a *Agent) performStart(ctx context.Context, s situation, o *outcome) {
 		return
 	}
 	err := a.Runner.Start(ctx, s.place.Unit)
+	// A trigger whose service isn't there says nothing of the machine.
+	o.failed = err != nil && !errors.Is(err, context.Canceled) && !isTrigger(s.place.Unit)
 	// A trigger fails to start as long as what it triggers isn't there, which
 	// may come later: that is tried again.
 	if err != nil && (!errors.Is(err, ErrFailed) || isTrigger(s.place.Unit)) {

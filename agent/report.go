@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"fleet/schedule"
@@ -28,6 +29,7 @@ func (a *Agent) observe(ctx context.Context) {
 }
 
 func (a *Agent) see(o Observation) {
+	now, first := time.Now(), !a.observed
 	if o.All {
 		a.observed = true
 		there := map[string]bool{}
@@ -42,7 +44,12 @@ func (a *Agent) see(o Observation) {
 		}
 	}
 	for _, s := range o.Units {
-		a.unit(s.Name).seen = s
+		w := a.unit(s.Name)
+		w.seen, w.unseen = s, false
+		if first {
+			w.trial.find(s, now)
+		}
+		a.judge(w, now)
 	}
 }
 
@@ -161,14 +168,21 @@ func (a *Agent) sent(lease int64, batch []schedule.Change, p schedule.Presence, 
 
 // present is what this machine's presence should say.
 func (a *Agent) present() schedule.Presence {
-	p := schedule.Presence{MachineID: a.id, BootID: a.BootID, Nonce: a.nonce, Ready: true}
-	switch {
-	case a.frozen != "":
-		p.Ready, p.Problem = false, a.frozen
-	case a.ready != nil:
-		p.Ready, p.Problem = false, a.ready.Error()
+	var problems []string
+	if a.frozen != "" {
+		problems = append(problems, a.frozen)
 	}
-	return p
+	if a.ready != nil {
+		problems = append(problems, a.ready.Error())
+	}
+	if failing, until := a.health.problem(time.Now()); failing != "" {
+		problems = append(problems, failing)
+		a.wakeAt(until)
+	}
+	return schedule.Presence{
+		MachineID: a.id, BootID: a.BootID, Nonce: a.nonce,
+		Ready: len(problems) == 0, Problem: strings.Join(problems, "; "),
+	}
 }
 
 // unreported returns the states that the store does not have yet, and those
@@ -184,10 +198,11 @@ func (a *Agent) unreported() []schedule.Change {
 	return batch
 }
 
-// stateOf is what is to be told of the unit now.
+// stateOf is what is to be told of the unit now. A unit that was started has got
+// nowhere before it is seen to: it would look like one that has ended.
 func (a *Agent) stateOf(w *work) unit.State {
 	st := w.state(a.id, w.failure)
-	if w.busy != nil && w.busy.verb != note {
+	if w.busy != nil && w.busy.verb != note || w.unseen {
 		st.Reached = unit.Inactive
 	}
 	return st

@@ -26,8 +26,10 @@ type Runner interface {
 	// machine, whoever put it there and also before a restart, and then with
 	// those that changed, until ctx ends or the machine can't be observed any
 	// more. fn must not wait for a call to return: what fn is told once a call
-	// for a unit has returned shows what that call did. A unit whose file is gone is observed once more
-	// with Hash empty. Now and then everything is told again (All true).
+	// for a unit has returned shows what that call did, and after a start it is
+	// told of the unit whether that changed anything or not. A unit whose file is
+	// gone is observed once more with Hash empty. Now and then everything is told
+	// again (All true).
 	Observe(ctx context.Context, fn func(Observation)) error
 }
 

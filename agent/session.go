@@ -68,8 +68,9 @@ func (a *Agent) session(whole context.Context) error {
 	err = a.Store.Placements(ctx, a.id, func(u schedule.Update) error {
 		var doubt bool
 		a.ask(ctx, func() {
+			before := a.frozen
 			a.take(u)
-			doubt = a.frozen != "" && !u.Snapshot
+			doubt = a.frozen != "" && a.frozen != before && !u.Snapshot
 		})
 		if doubt && ctx.Err() == nil {
 			return errDoubt

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) agent.Runner, o Options) {
 		{"ReplaceRunning", testReplaceRunning},
 		{"ReplaceFailed", testReplaceFailed},
 		{"InvocationPerStart", testInvocationPerStart},
+		{"ToldAfterStart", testToldAfterStart},
 		{"Oneshot", testOneshot},
 		{"FailingStart", testFailingStart},
 		{"CrashLater", testCrashLater},
@@ -168,6 +169,13 @@ func (v *view) tell(o agent.Observation) {
 	}
 	close(v.news)
 	v.news = make(chan struct{})
+}
+
+// count is how often something was told so far.
+func (v *view) count() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.told
 }
 
 // wait waits until what is shown of a unit is as it should be. What was never

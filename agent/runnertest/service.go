@@ -190,3 +190,14 @@ func testUnloadRunning(t *testing.T, f *fixture) {
 		t.Errorf("it shows %+v", u)
 	}
 }
+
+// A start is followed by what the unit shows, also where it changed nothing.
+func testToldAfterStart(t *testing.T, f *fixture) {
+	const name = "runnertest-told.service"
+	f.load(name, stays)
+	f.start(name)
+	f.state(name, "active/exited")
+	before := f.view.count()
+	f.start(name)
+	f.view.wait(t, name, "told again", func(agent.Observed) bool { return f.view.count() > before })
+}

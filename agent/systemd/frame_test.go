@@ -87,11 +87,11 @@ func TestWatcherOnlyOwnUnits(t *testing.T) {
 		w.signal([]byte(objectPath(name)), []byte("PropertiesChanged"), nil)
 	}
 	w.signal([]byte("/org/freedesktop/systemd1"), []byte("JobNew"), nil)
-	if names, all := w.take(); len(names) != 1 || names[0] != `a\x2db.service` || all {
+	if names, all, _ := w.take(); len(names) != 1 || names[0] != `a\x2db.service` || all {
 		t.Errorf("%v %v may have changed", names, all)
 	}
 	w.signal([]byte("/org/freedesktop/systemd1"), []byte("Reloading"), nil)
-	if names, all := w.take(); len(names) != 0 || !all {
+	if names, all, _ := w.take(); len(names) != 0 || !all {
 		t.Errorf("after a reload %v %v may have changed", names, all)
 	}
 }

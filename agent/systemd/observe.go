@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	sd "github.com/coreos/go-systemd/v22/dbus"
@@ -120,7 +121,7 @@ func (o *observer) all(ctx context.Context) error {
 	told := o.update(units)
 	o.w.telling.Lock()
 	defer o.w.telling.Unlock()
-	names, _ = o.w.take()
+	names, _, _ = o.w.take()
 	if units, err = o.read(ctx, names); err != nil {
 		return err
 	}
@@ -133,10 +134,11 @@ func (o *observer) all(ctx context.Context) error {
 	return nil
 }
 
-// changes reads the units that may have changed and tells those that have. What
-// was touched while it read is left for the next time.
+// changes reads the units that may have changed and tells those that have, and
+// those that a call has touched. What was touched while it read is left for the
+// next time.
 func (o *observer) changes(ctx context.Context) error {
-	names, all := o.w.take()
+	names, all, touched := o.w.take()
 	if all {
 		return o.all(ctx)
 	}
@@ -147,8 +149,14 @@ func (o *observer) changes(ctx context.Context) error {
 	o.w.telling.Lock()
 	defer o.w.telling.Unlock()
 	units = slices.DeleteFunc(units, func(u agent.Observed) bool { return o.w.isTouched(u.Name) })
-	if changed := o.update(units); len(changed) > 0 {
-		o.fn(agent.Observation{Units: changed})
+	told := o.update(units)
+	for _, u := range units {
+		if touched[u.Name] && u.Hash != "" && !slices.Contains(told, u) {
+			told = append(told, u)
+		}
+	}
+	if len(told) > 0 {
+		o.fn(agent.Observation{Units: told})
 	}
 	return nil
 }
@@ -240,7 +248,7 @@ func (o *observer) readUnit(ctx context.Context, conn *sd.Conn, name string, row
 	if u.InvocationID = hex.EncodeToString(id); len(id) == 0 {
 		u.InvocationID = o.w.invocationOf(name)
 	}
-	if row.ActiveState == "failed" || row.ActiveState == "inactive" || row.SubState == "auto-restart" {
+	if row.ActiveState == "failed" || row.ActiveState == "inactive" || strings.HasPrefix(row.SubState, "auto-restart") {
 		last, err := lastRun(ctx, conn, name)
 		if err != nil {
 			return u, err

@@ -84,16 +84,17 @@ func (w *watcher) awake() {
 	}
 }
 
-// take returns, and forgets, what may have changed, sorted, and begins to note
-// what is touched from now on.
-func (w *watcher) take() (names []string, all bool) {
+// take returns, and forgets, what may have changed, sorted, whether that may be
+// everything, and what calls have touched. It begins to note anew what is
+// touched.
+func (w *watcher) take() (names []string, all bool, touched map[string]bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	names, all = slices.Sorted(maps.Keys(w.dirty)), w.all
+	names, all, touched = slices.Sorted(maps.Keys(w.dirty)), w.all, maps.Clone(w.touched)
 	clear(w.dirty)
 	clear(w.touched)
 	w.all = false
-	return names, all
+	return names, all, touched
 }
 
 // isTouched reports whether a call has done something about the unit since
