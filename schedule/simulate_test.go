@@ -134,6 +134,48 @@ func TestSimulateStart(t *testing.T) {
 	w.imagines(WhatIf{Start: []Start{{"web.service", nil}}}, "")
 }
 
+// TestSimulateInstances: what the engine keeps and rolls is played to its end.
+func TestSimulateInstances(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1", "m2", "m3")
+	w.imagines(WhatIf{Start: []Start{{"app@.service", file(t, "Instances=3", "Conflicts=app@*.service", "Spread=az")}}},
+		"placed app@1.service >m1: of the machines that fit it has the best score",
+		"placed app@2.service >m2: of the machines that fit it has the best score",
+		"placed app@3.service >m3: of the machines that fit it has the best score")
+	w.launch("app@.service", "Instances=2")
+	w.settle()
+	w.imagines(WhatIf{Start: []Start{{"app@.service", file(t, "Instances=1", "Priority=1")}}},
+		"restarted app@1.service m1>m1: its file changed",
+		"stopped app@2.service m2>: app@2.service was destroyed")
+	w.imagines(WhatIf{Start: []Start{{"app@.service", file(t, "Instances=4", "MachineMetadata=az=z")}}},
+		`pending app@3.service from "" before=false: no machine fits: 3 lack metadata az=z`,
+		`pending app@4.service from "" before=false: no machine fits: 3 lack metadata az=z`)
+}
+
+// TestSimulateFinished: what has done its work waits for nothing.
+func TestSimulateFinished(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1", "m2")
+	w.launch("job.service", "RunOnce=true")
+	w.settle()
+	s, _ := w.running["m1"]["job.service"]
+	s.ActiveState = "inactive"
+	w.running["m1"]["job.service"] = s
+	w.report("m1", s)
+	w.settle()
+	w.imagines(WhatIf{Lose: []string{"m1"}}, "lost m1")
+}
+
+func TestSimulateReplaces(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1 az=a", "m2")
+	w.launch("old.service")
+	w.settle()
+	w.imagines(WhatIf{Start: []Start{{"new.service", file(t, "Replaces=old.service", "MachineMetadata=az=a")}}},
+		"placed new.service >m1: it replaces old.service there",
+		"moved old.service m1>m2: new.service replaces old.service on m1")
+}
+
 // TestSimulateEndsWhatIsUnderWay: what would happen anyway is no outcome.
 func TestSimulateEndsWhatIsUnderWay(t *testing.T) {
 	w := newWorld(t)
