@@ -208,23 +208,16 @@ func (a *admission) replaces() error {
 	return nil
 }
 
-// replacers names the units that replace others, and those in question.
+// replacers names the units that replace others, and the one in question.
 func (a *admission) replacers() []string {
 	names := []string{a.name}
-	if a.template != "" {
-		if n, err := unit.ParseName(a.template); err == nil {
-			if second, err := n.WithInstance("2"); err == nil {
-				names = append(names, second.Full)
-			}
-		}
-	}
 	for name, n := range a.c.units {
 		if len(n.wants.Replaces) > 0 && templateOf(name) != name && name != a.name {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // victims names those that the globs match and that may replace others in turn.

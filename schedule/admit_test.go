@@ -62,7 +62,9 @@ func TestAdmitReplaces(t *testing.T) {
 	w.admits("a.service, b.service and d.service replace each other (Replaces circle)", "d.service", "Replaces=[ax].service")
 	w.admits("", "e.service", "Replaces=e*.service") // itself doesn't count
 	w.admits("old@1.service and web@1.service replace each other (Replaces circle)", "old@.service", "Replaces=web@%i.service")
-	w.admits("new@1.service and new@2.service replace each other (Replaces circle)", "new@.service", "Replaces=new@*.service")
+	w.admits("", "new@.service", "Replaces=new@*.service") // with one instance it may be
+	w.unit("new@1.service", unit.Inactive, "Replaces=new@*.service")
+	w.admits("new@1.service and new@2.service replace each other (Replaces circle)", "new@2.service", "Replaces=new@*.service")
 	w.admits("a.service and b.service replace each other (Replaces circle)", "b.service", "Replaces=a.service")
 }
 
