@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path"
 	"slices"
+	"strings"
 
 	"fleet/unit"
 )
@@ -58,6 +59,9 @@ func (h *history) checkDecision(d Decision) {
 	for _, w := range d.Writes {
 		h.checkWrite(d, w)
 		h.checkRoom(d, w.Placement.MachineID)
+		if to := w.Placement.To; to != "" {
+			h.checkRoom(d, to)
+		}
 	}
 	for _, ch := range d.Others {
 		h.checkOther(d, ch)
@@ -67,26 +71,16 @@ func (h *history) checkDecision(d Decision) {
 // checkRoom counts what is reserved on the machine: a decision may add nothing
 // that there is no room for.
 func (h *history) checkRoom(d Decision, id string) {
-	reserved := h.reserved(id)
-	before := total(reserved)
-	for _, w := range d.Writes {
-		switch p := w.Placement; {
-		case p.MachineID != id:
-		case w.Delete:
-			delete(reserved, p.Unit)
-		default:
-			reserved[p.Unit] = amounts{p.Memory, p.CPU}
-		}
-	}
-	after, has := total(reserved), h.capacity(id)
+	before, after, has := total(h.reserved(Decision{}, id)), total(h.reserved(d, id)), h.capacity(id)
 	if after.memory > before.memory && after.memory > has.memory || after.cpu > before.cpu && after.cpu > has.cpu {
 		h.rt.Fatalf("%s: %+v reserved on %s, which has %+v", d.Reason, after, id, has)
 	}
 }
 
-// reserved tells what units have of a machine: what their placements say, and
-// their files while they are only reported.
-func (h *history) reserved(id string) map[string]amounts {
+// reserved tells what units have of a machine once the decision is written:
+// what their placements say, and their files while they are only reported or
+// room is kept for them.
+func (h *history) reserved(d Decision, id string) map[string]amounts {
 	reserved := make(map[string]amounts)
 	for k, ch := range h.records {
 		if k.kind == stateKind && k.machine == id && (ch.State.Active() || !ch.State.Released) {
@@ -94,12 +88,28 @@ func (h *history) reserved(id string) map[string]amounts {
 			reserved[k.unit] = amounts{r.Memory, r.CPU}
 		}
 	}
-	for k, p := range h.placements() {
+	for k, p := range h.after(d) {
 		if k.machine == id && !h.hasStopped(p) {
 			reserved[p.Unit] = amounts{p.Memory, p.CPU}
 		}
 	}
+	for _, name := range h.bookedOn(d, id) {
+		_, r, _ := h.record(name)
+		reserved[name] = reserved[name].most(amounts{r.Memory, r.CPU})
+	}
 	return reserved
+}
+
+// after returns the placements once the decision is written.
+func (h *history) after(d Decision) map[key]Placement {
+	all := h.placements()
+	for _, w := range d.Writes {
+		k := key{placementKind, w.Placement.MachineID, w.Placement.Unit}
+		if all[k] = w.Placement; w.Delete {
+			delete(all, k)
+		}
+	}
+	return all
 }
 
 func total(reserved map[string]amounts) (all amounts) {
@@ -122,7 +132,7 @@ func (h *history) capacity(id string) amounts {
 // reserves.
 func (h *history) hasRoom(name, id string) bool {
 	_, r, _ := h.record(name)
-	used, has := total(h.reserved(id)), h.capacity(id)
+	used, has := total(h.reserved(Decision{}, id)), h.capacity(id)
 	return (r.Memory == 0 || used.memory+r.Memory <= has.memory) && (r.CPU == 0 || used.cpu+r.CPU <= has.cpu)
 }
 
@@ -247,17 +257,30 @@ func (h *history) checkRelease(d Decision, was, p Placement) {
 	case !h.wanted(p.Unit), was.Finished, h.isDone(p.Unit):
 	case was.Order == Held && h.settledElsewhere(p.Unit, p.MachineID):
 	case h.wasGlobal(p.Unit) && !h.isGlobal(p.Unit):
-	case h.unfit(p.Unit, p.MachineID) != "":
-	case h.boundUnfit(d):
-	case h.boundFails(d):
-		if p.To == "" || p.To == p.MachineID {
-			h.rt.Fatalf("%s: doesn't go elsewhere: %+v", d.Reason, p)
-		}
-	case h.replaced(d):
+	case h.unfit(p.Unit, p.MachineID) != "", h.boundUnfit(d), h.boundFails(d), h.replaced(d):
+		h.checkDestination(d, p)
 	case h.drained(d):
+		h.checkDestination(d, p)
 		h.checkBudgets(d)
 	default:
 		h.rt.Fatalf("%s: stops %+v without a reason", d.Reason, was)
+	}
+}
+
+// checkDestination looks whether a unit that moves fits where it moves to.
+func (h *history) checkDestination(d Decision, p Placement) {
+	if h.isGlobal(p.Unit) {
+		return // it doesn't move
+	}
+	if p.To == "" || p.To == p.MachineID {
+		h.rt.Fatalf("%s: stops %s, and keeps room for it nowhere", d.Reason, p.Unit)
+	}
+	why := h.unfitWith(d, p.Unit, p.To)
+	if target, ok := strings.CutPrefix(why, "MachineOf="); ok && h.whereRun(target) == "" {
+		return // that one is not placed, and comes along
+	}
+	if why != "" && !h.hasPlacement(p.Unit, p.To) {
+		h.rt.Fatalf("%s: %s is to go to %s: %s", d.Reason, p.Unit, p.To, why)
 	}
 }
 
@@ -378,8 +401,12 @@ func (h *history) hasPlacement(name, id string) bool {
 
 func (h *history) runsOn(d Decision, name, id string) bool {
 	for _, w := range d.Writes {
-		if w.Placement.Unit == name && w.Placement.MachineID == id {
-			return w.Placement.Order == Run
+		switch p := w.Placement; {
+		case p.Unit != name:
+		case p.MachineID == id:
+			return p.Order == Run
+		case p.To == id:
+			return true // it is to be there too
 		}
 	}
 	p, ok := h.records[key{placementKind, id, name}]
@@ -412,15 +439,8 @@ func (h *history) conflict(d Decision, name, id string) string {
 // bookedOn names the units that room is kept for on the machine, once the
 // decision is written.
 func (h *history) bookedOn(d Decision, id string) []string {
-	releases := h.placements()
-	for _, w := range d.Writes {
-		k := key{placementKind, w.Placement.MachineID, w.Placement.Unit}
-		if releases[k] = w.Placement; w.Delete {
-			delete(releases, k)
-		}
-	}
 	var names []string
-	for _, p := range releases {
+	for _, p := range h.after(d) {
 		if p.Order != Release {
 			continue
 		}

@@ -118,7 +118,7 @@ func (h *history) score(name, id string) int64 {
 			claimed[p.Unit], there[p.Unit] = true, true
 		}
 	}
-	used := total(h.reserved(id))
+	used := total(h.reserved(Decision{}, id))
 	for _, booked := range h.bookedOn(Decision{}, id) {
 		claimed[booked], there[booked] = true, true
 		_, b, _ := h.record(booked)
