@@ -73,7 +73,7 @@ type machine struct {
 	lost     bool // taken for lost, at the last Plan
 	facts    facts
 	metadata map[string]string // effective
-	slots    map[string]*slot  // by unit name
+	slots    []*slot           // in no order
 	load     int               // units that have a place on it
 	used     amounts           // reserved of its capacity
 	crowd    crowd
@@ -97,6 +97,7 @@ type facts struct {
 type slot struct {
 	node     *node
 	machine  *machine
+	at       int // in the machine\'s slots
 	place    *Placement
 	placeRev int64
 	planned  *planned
@@ -203,7 +204,7 @@ func (c *Cluster) dropNode(n *node) {
 func (c *Cluster) machine(id string) *machine {
 	m := c.machines[id]
 	if m == nil {
-		m = &machine{id: id, slots: make(map[string]*slot)}
+		m = &machine{id: id}
 		c.machines[id] = m
 		c.machineIDs.changed()
 	}
@@ -228,7 +229,8 @@ func (c *Cluster) slot(n *node, m *machine) *slot {
 	}
 	s := &slot{node: n, machine: m}
 	n.slots = slices.Insert(n.slots, i, s)
-	m.slots[n.name] = s
+	s.at = len(m.slots)
+	m.slots = append(m.slots, s)
 	return s
 }
 
@@ -237,18 +239,40 @@ func (c *Cluster) dropSlot(s *slot) {
 	if s.place != nil || s.planned != nil || s.state != nil || s.bookedBy > 0 {
 		return
 	}
-	if i, ok := slices.BinarySearchFunc(s.node.slots, s.machine.id, slotOrder); ok {
+	if i := slices.Index(s.node.slots, s); i >= 0 {
 		s.node.slots = slices.Delete(s.node.slots, i, i+1)
+		s.machine.drop(s)
 	}
-	delete(s.machine.slots, s.node.name)
 	c.dropNode(s.node)
 	c.dropMachine(s.machine)
 }
 
 func slotOrder(s *slot, id string) int { return strings.Compare(s.machine.id, id) }
 
-// on returns the slot of n on m, or nil.
-func (n *node) on(m *machine) *slot { return m.slots[n.name] }
+// drop takes a slot from the machine's.
+func (m *machine) drop(s *slot) {
+	last := len(m.slots) - 1
+	m.slots[s.at] = m.slots[last]
+	m.slots[s.at].at = s.at
+	m.slots[last] = nil
+	m.slots = m.slots[:last]
+}
+
+// on returns the slot of n on m, or nil. Most units have one or two.
+func (n *node) on(m *machine) *slot {
+	if len(n.slots) <= 4 {
+		for _, s := range n.slots {
+			if s.machine == m {
+				return s
+			}
+		}
+		return nil
+	}
+	if i, ok := slices.BinarySearchFunc(n.slots, m.id, slotOrder); ok {
+		return n.slots[i]
+	}
+	return nil
+}
 
 // wanted reports whether the unit belongs on a machine.
 func (n *node) wanted() bool {

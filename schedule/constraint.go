@@ -143,7 +143,7 @@ func avoidsConflicts(a *ask) refusal {
 			return refusal{kind: conflicts, what: o.name}
 		}
 	}
-	if !clash(a.n, a.m) {
+	if !a.c.clash(a.n, a.m) {
 		return refusal{}
 	}
 	return clashRefusal(a.n, firstClash(a.n, a.m, (*slot).occupied))
@@ -152,7 +152,7 @@ func avoidsConflicts(a *ask) refusal {
 // yields fails where n conflicts with a unit that stays and is the one of the
 // two to go.
 func yields(a *ask) refusal {
-	if !clash(a.n, a.m) {
+	if !a.c.clash(a.n, a.m) {
 		return refusal{}
 	}
 	goes := func(s *slot) bool {
@@ -198,8 +198,8 @@ func clashRefusal(n *node, s *slot) refusal {
 // whose unit conflicts with n.
 func firstClash(n *node, m *machine, counts func(*slot) bool) *slot {
 	var first *slot
-	for name, s := range m.slots {
-		if (first == nil || name < first.node.name) && clashes(n, s.node) && counts(s) {
+	for _, s := range m.slots {
+		if (first == nil || s.node.name < first.node.name) && clashes(n, s.node) && counts(s) {
 			first = s
 		}
 	}

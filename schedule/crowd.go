@@ -50,24 +50,23 @@ func addTo(counts *map[string]int, key string, by int) {
 
 // clash reports whether n conflicts, in either direction, with another unit on
 // m. What n itself adds to the counts, where it is on m already, is taken off.
-func clash(n *node, m *machine) bool {
-	c := &m.crowd
+func (c *Cluster) clash(n *node, m *machine) bool {
 	self := 0
-	if s := n.on(m); s != nil && s.occupied() {
+	if n.occupies(m) {
 		self = 1
 	}
-	if c.size == self {
+	if m.crowd.size == self {
 		return false
 	}
-	return avoidsAny(n, m, self) || avoidedByAny(n, c, self)
+	return c.avoidsAny(n, m, self) || avoidedByAny(n, &m.crowd, self)
 }
 
-func avoidsAny(n *node, m *machine, self int) bool {
+func (c *Cluster) avoidsAny(n *node, m *machine, self int) bool {
 	for i := range n.wants.avoids {
 		p := &n.wants.avoids[i]
 		switch p.kind {
 		case plain:
-			if s := m.slots[p.key]; s != nil && s.node != n && s.occupied() {
+			if o := c.units[p.key]; o != nil && o != n && o.occupies(m) {
 				return true
 			}
 		case instances:

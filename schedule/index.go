@@ -55,6 +55,12 @@ func (s *slot) holds() amounts {
 // concerned: it has a place there, or is still reported.
 func (s *slot) occupied() bool { return s.claim().occupied }
 
+// occupies reports the same of the unit's slot there, if it has one.
+func (n *node) occupies(m *machine) bool {
+	s := n.on(m)
+	return s != nil && s.occupied()
+}
+
 // reindex brings every index from what the slot was to what it is.
 func (c *Cluster) reindex(s *slot, was view) {
 	c.reckon(s.node)

@@ -236,9 +236,14 @@ func (p *planner) placeReason(part, group []*node, m *machine) string {
 			return s.machine.id + " is lost"
 		}
 	}
-	for _, s := range m.inOrder() {
-		if _, by := s.bookings(); by != "" && slices.Contains(nodeNames(part), by) {
-			return "it replaces " + s.node.name + " there"
+	for _, n := range part {
+		if s := n.on(m); s == nil || s.bookedBy == 0 {
+			continue
+		}
+		for _, s := range m.inOrder() {
+			if _, by := s.bookings(); by == n.name {
+				return "it replaces " + s.node.name + " there"
+			}
 		}
 	}
 	for _, n := range part {

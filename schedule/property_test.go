@@ -268,9 +268,9 @@ func indexes(c *Cluster) map[string]string {
 	out := make(map[string]string)
 	for id, m := range c.machines {
 		booked := make(map[string]int)
-		for name, s := range m.slots {
+		for _, s := range m.slots {
 			if s.bookedBy > 0 {
-				booked[name] = s.bookedBy
+				booked[s.node.name] = s.bookedBy
 			}
 		}
 		out[id] = fmt.Sprint(booked, m.load, m.used, m.standing, m.crowd.size, m.crowd.templates, m.crowd.plain, m.crowd.instances, m.crowd.globs,

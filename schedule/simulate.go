@@ -147,11 +147,11 @@ func (s *simulation) runs(name string) []Placement {
 // obey adds what the machine reports once it has done what the placement of
 // the unit there says.
 func (s *simulation) obey(states []Change, name, id string) []Change {
-	m := s.c.machines[id]
-	if m == nil || !m.facts.here || m.slots[name] == nil {
+	m, n := s.c.machines[id], s.c.units[name]
+	if m == nil || !m.facts.here || n == nil || n.on(m) == nil {
 		return states
 	}
-	at := m.slots[name]
+	at := n.on(m)
 	p, was := at.place, at.state
 	if p == nil {
 		if was != nil && was.Released {

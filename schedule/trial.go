@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"maps"
 	"slices"
 
 	"fleet/unit"
@@ -59,10 +58,5 @@ func (t *trial) place(units []*node, m *machine) {
 
 // inOrder returns what is on the machine, by the units' names.
 func (m *machine) inOrder() []*slot {
-	names := slices.Sorted(maps.Keys(m.slots))
-	slots := make([]*slot, len(names))
-	for i, name := range names {
-		slots[i] = m.slots[name]
-	}
-	return slots
+	return slices.SortedFunc(slices.Values(m.slots), func(a, b *slot) int { return byName(a.node, b.node) })
 }

@@ -50,9 +50,9 @@ func (s *simulation) lose(w WhatIf) ([]string, error) {
 	ids := slices.Sorted(maps.Keys(gone))
 	for _, id := range ids {
 		changes := []Change{{Deleted: true, Presence: &Presence{MachineID: id}}}
-		for name, at := range s.c.machines[id].slots {
+		for _, at := range s.c.machines[id].slots {
 			if at.state != nil {
-				changes = append(changes, Change{Deleted: true, State: &unit.State{Name: name, MachineID: id}})
+				changes = append(changes, Change{Deleted: true, State: &unit.State{Name: at.node.name, MachineID: id}})
 			}
 		}
 		s.write(changes...)
