@@ -1,8 +1,6 @@
 package functional
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -10,32 +8,9 @@ import (
 	"time"
 
 	"fleet/agent"
-	"fleet/registry"
 	"fleet/schedule"
 	"fleet/unit"
 )
-
-// amend changes what the store says of the unit's only placement, of the same
-// generation.
-func (s *simulation) amend(name string, change func(p *schedule.Placement)) {
-	s.t.Helper()
-	places := s.cluster().Placements(name)
-	if len(places) != 1 {
-		s.t.Fatalf("%s has %d placements", name, len(places))
-	}
-	p := places[0]
-	change(&p)
-	value, err := json.Marshal(p)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	_, err = s.store.Txn(context.Background(), registry.Txn{Then: []registry.Op{{
-		Put: "/fleet/place/" + p.MachineID + "/" + name, Value: value,
-	}}})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-}
 
 // behaveOn gives a machine another nature; what it ran is gone.
 func (m *simMachine) behaveOn(behave func(name string) agent.Behavior) {
@@ -82,31 +57,26 @@ func TestFailedStartsAreTriedAgainAndCounted(t *testing.T) {
 					}
 					return agent.Behavior{}
 				})
-				s.put("a.service", service, unit.Loaded)
-				s.within(5*time.Second, "it is loaded", func() bool { return s.reached("a.service") == unit.Loaded })
-				s.target("a.service", unit.Launched)
-				s.within(5*time.Second, "it was started", func() bool { return m.state("a.service").ActiveState == "failed" })
-				s.pass(20 * time.Minute)
-				if n := m.startsOf("a.service"); n != 1 {
-					t.Fatalf("without Attempts it was started %d times", n)
-				}
-
-				ask := func() {
-					s.amend("a.service", func(p *schedule.Placement) {
-						p.Attempts, p.Generation = 3, p.Generation+1
-					})
-				}
-				ask()
+				s.put("b.service", service, unit.Launched)
+				s.put("a.service", service+"[X-Fleet]\nReschedule=on-failure:3\n", unit.Launched)
 				s.within(time.Minute, "three starts have failed", func() bool { return m.state("a.service").FailedStarts == 3 })
 				s.pass(20 * time.Minute)
 				m.stopFleetd()
 				m.startFleetd()
 				s.pass(20 * time.Minute)
-				if n := m.startsOf("a.service"); n != 4 || m.state("a.service").FailedStarts != 3 {
-					t.Errorf("it was started %d times, want 4: %+v", n, m.state("a.service"))
+				if n := m.startsOf("b.service"); n != 1 {
+					t.Errorf("without Reschedule= it was started %d times", n)
+				}
+				if n := m.startsOf("a.service"); n != 3 || m.state("a.service").FailedStarts != 3 {
+					t.Errorf("it was started %d times, want 3: %+v", n, m.state("a.service"))
 				}
 
-				ask()
+				s.target("a.service", unit.Loaded)
+				s.within(5*time.Second, "it is to be loaded", func() bool {
+					st := m.state("a.service")
+					return s.reached("a.service") == unit.Loaded && st.FailedStarts == 0
+				})
+				s.target("a.service", unit.Launched)
 				s.within(time.Minute, "two starts have failed", func() bool { return m.state("a.service").FailedStarts == 2 })
 				bad.Store(false)
 				s.within(time.Minute, "it is up", func() bool { return m.state("a.service").ActiveState == "active" })
@@ -119,6 +89,29 @@ func TestFailedStartsAreTriedAgainAndCounted(t *testing.T) {
 				s.pass(20 * time.Minute)
 				if n := m.startsOf("a.service"); n != starts || m.state("a.service").FailedStarts != 0 {
 					t.Errorf("having run well it was started %d times more: %+v", n-starts, m.state("a.service"))
+				}
+			})
+		})
+	}
+}
+
+// TestAUnitThatFailsHereIsTriedElsewhere: it is started as often as it says
+// where it fails, and once where it does well.
+func TestAUnitThatFailsHereIsTriedElsewhere(t *testing.T) {
+	for how, failing := range failing {
+		t.Run(how, func(t *testing.T) {
+			simulate(t, 2, func(s *simulation) {
+				sick, well := s.machines[0], s.machines[1]
+				sick.behaveOn(func(string) agent.Behavior { return failing })
+				s.within(simTTL, "both are there", func() bool { return s.liveMachines() == 2 })
+				s.put("a.service", service+"[X-Fleet]\nReschedule=on-failure:3\n", unit.Launched)
+				s.within(time.Minute, "it runs where it can", func() bool { return well.state("a.service").ActiveState == "active" })
+				s.pass(20 * time.Minute)
+				if n := sick.startsOf("a.service"); n != 3 {
+					t.Errorf("it was started %d times where it fails, want 3", n)
+				}
+				if n := well.startsOf("a.service"); n != 1 {
+					t.Errorf("it was started %d times where it does well, want once", n)
 				}
 			})
 		})

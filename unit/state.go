@@ -80,8 +80,9 @@ type State struct {
 	// Generation: a start job that ended well is "launched", whatever the unit
 	// did later. Inactive until the machine is done.
 	Reached TargetState `json:"reached,omitempty"`
-	// FailedStarts counts how often the unit failed to start there within the
-	// last ten minutes, at Generation. It is kept for units with Reschedule=.
+	// FailedStarts counts how often the unit failed to start there, at
+	// Generation, in the ten minutes up to the last time. It is kept for units
+	// with Reschedule=, until they have been active for a minute.
 	FailedStarts int `json:"failedStarts,omitempty"`
 	// Released says that the order to release the unit at Generation has been
 	// carried out: it is stopped and its file is gone.
