@@ -23,7 +23,7 @@ type Machine struct {
 	// AbsentSince is when the machine was taken for lost, nil if it isn't.
 	AbsentSince *time.Time `json:"absentSince,omitempty"`
 	// Movable is how many of the units on it a drain would move: all but global
-	// ones.
+	// ones and those that have finished for good.
 	Movable int          `json:"movable"`
 	Use     schedule.Use `json:"use"`
 }
@@ -254,7 +254,7 @@ func (v *view) machine(id string) *Machine {
 	}
 	m.Use = v.Use(id)
 	for _, p := range v.PlacementsOn(id) {
-		if !v.global(p.Unit) {
+		if !p.Finished && !v.global(p.Unit) {
 			m.Movable++
 		}
 	}

@@ -50,6 +50,7 @@ type drainage struct {
 	*app
 	machines []api.Machine
 	left     map[spot]*stay
+	ended    string // why there is nothing more to wait for, though units are left
 }
 
 // spot is a unit on one of the machines.
@@ -102,6 +103,9 @@ func (d *drainage) run(ctx context.Context, noBlock bool, timeout time.Duration)
 			return err
 		}
 		switch {
+		case d.ended != "":
+			d.warn("fleetctl: %s, with %s to go", d.ended, count(len(d.left), "unit"))
+			return errReported
 		case wait.Err() != nil:
 			return d.interrupted(context.WithoutCancel(ctx), c, ctx.Err() != nil, timeout)
 		case len(d.left) > 0:
@@ -119,7 +123,7 @@ func (d *drainage) look(ctx context.Context, c *api.Client) error {
 			return err
 		}
 		for _, p := range detail.Placements {
-			if s := (spot{m.ID, p.Unit}); !p.Global && d.left[s] == nil {
+			if s := (spot{m.ID, p.Unit}); !p.Global && !p.Finished && d.left[s] == nil {
 				d.left[s] = &stay{since: time.Now()}
 			}
 		}
@@ -127,8 +131,8 @@ func (d *drainage) look(ctx context.Context, c *api.Client) error {
 	return nil
 }
 
-// follow waits until everything has left, what is left fits nowhere, or ctx
-// ends.
+// follow waits until everything has left, what is left fits nowhere, or the
+// drain or ctx ends.
 func (d *drainage) follow(ctx context.Context, c *api.Client) error {
 	events := make(chan api.Event)
 	broken := make(chan error, 1)
@@ -139,7 +143,7 @@ func (d *drainage) follow(ctx context.Context, c *api.Client) error {
 	listener.Go(func() { listen(inner, c, d.names(), events, broken) })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for len(d.left) > 0 && !d.hopeless(time.Now()) {
+	for len(d.left) > 0 && d.ended == "" && !d.hopeless(time.Now()) {
 		select {
 		case e := <-events:
 			d.take(e, time.Now())
@@ -173,16 +177,39 @@ func (d *drainage) take(e api.Event, now time.Time) {
 		is := d.left[s]
 		switch {
 		case is == nil:
-		case !slices.ContainsFunc(e.Placements, func(p schedule.Placement) bool { return p.MachineID == m.ID }):
+		case !has(e, m, func(schedule.Placement) bool { return true }):
 			delete(d.left, s)
 			d.say("%s has left%s, %s to go", e.Name, destination(e), count(len(d.left), "unit"))
+		case has(e, m, func(p schedule.Placement) bool { return p.Finished }):
+			delete(d.left, s)
+			d.say("%s has finished, %s to go", e.Name, count(len(d.left), "unit"))
 		default:
+			d.ended = cmp.Or(d.ended, over(e, m))
 			why, stuck := progress(e, m), e.Stuck
 			if why != is.why || stuck != is.stuck {
 				is.why, is.stuck, is.since = why, stuck, now
 			}
 		}
 	}
+}
+
+// has reports whether the unit has such a placement on the machine.
+func has(e api.Event, m api.Machine, fits func(schedule.Placement) bool) bool {
+	return slices.ContainsFunc(e.Placements, func(p schedule.Placement) bool { return p.MachineID == m.ID && fits(p) })
+}
+
+// over says why the machine is not being drained any more.
+func over(e api.Event, m api.Machine) string {
+	for _, now := range e.Machines {
+		switch {
+		case now.ID != m.ID:
+		case !now.Alive:
+			return "machine " + called(m) + " has been lost meanwhile"
+		case !now.Draining:
+			return "somebody has ended the drain of machine " + called(m) + " meanwhile"
+		}
+	}
+	return ""
 }
 
 // destination says where a unit that has left its machine is.
@@ -252,7 +279,9 @@ func (d *drainage) spots() []spot {
 	for s := range d.left {
 		all = append(all, s)
 	}
-	slices.SortFunc(all, func(a, b spot) int { return cmp.Or(strings.Compare(a.unit, b.unit), strings.Compare(a.machine, b.machine)) })
+	slices.SortFunc(all, func(a, b spot) int {
+		return cmp.Or(strings.Compare(a.unit, b.unit), strings.Compare(a.machine, b.machine))
+	})
 	return all
 }
 
@@ -262,7 +291,7 @@ func (d *drainage) stuck() error {
 	for _, s := range d.spots() {
 		d.warn("%s stays: %s", s.unit, d.left[s].why)
 	}
-	d.warn("fleetctl: %s can't go anywhere else at present, and would leave as soon as they can; fleetctl uncordon ends the drain", count(len(d.left), "unit"))
+	d.warn("fleetctl: %s can't go anywhere else at present; the drain goes on by itself as soon as that changes, and fleetctl uncordon ends it", count(len(d.left), "unit"))
 	return errReported
 }
 

@@ -61,6 +61,7 @@ func TestStories(t *testing.T) {
 			"lose":      loseMachine,
 			"ended":     untilEnded,
 			"absent":    absentSince,
+			"finished":  untilFinished,
 			"foreign":   foreignUnit,
 			"big":       bigFile,
 			"raw":       rawFile,
@@ -211,6 +212,14 @@ func loseMachine(ts *testscript.TestScript, _ bool, args []string) {
 func untilEnded(ts *testscript.TestScript, _ bool, args []string) {
 	of(ts).until(ts, args[0]+" has ended", func(ch schedule.Change) bool {
 		return ch.State != nil && ch.State.Name == args[0] && !ch.State.Active() && ch.State.Reached == unit.Launched
+	})
+}
+
+// untilFinished: finished UNIT waits until a unit with RunOnce= is known to
+// have finished.
+func untilFinished(ts *testscript.TestScript, _ bool, args []string) {
+	of(ts).until(ts, args[0]+" has finished", func(ch schedule.Change) bool {
+		return ch.Placement != nil && ch.Placement.Unit == args[0] && ch.Placement.Finished
 	})
 }
 
