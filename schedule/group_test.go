@@ -194,3 +194,89 @@ func TestFollowerOfGlobal(t *testing.T) {
 	w.settle()
 	w.expect("a.service", "m2:run")
 }
+
+// A timer or socket and its service are beside each other, whichever of them
+// names the other, and whichever comes first.
+func TestTriggersStayBesideTheirService(t *testing.T) {
+	const service = "app.service"
+	for _, trigger := range []string{"app.timer", "app.socket", "app.path"} {
+		for _, test := range []struct{ name, follower, target, option string }{
+			{"the trigger follows", trigger, service, "MachineOf=%p.service"},
+			{"the service follows", service, trigger, "MachineOf=" + trigger},
+		} {
+			for _, first := range []string{test.follower, test.target} {
+				t.Run(test.name+", "+trigger+", "+first+" first", func(t *testing.T) {
+					w := newWorld(t)
+					w.join("m1", "m2", "m3")
+					launch := func(name string) {
+						if name == test.follower {
+							w.launch(name, test.option)
+						} else {
+							w.launch(name)
+						}
+						w.settle()
+					}
+					together := func(at string) {
+						t.Helper()
+						w.settle()
+						w.expect(trigger, at)
+						w.expect(service, at)
+					}
+					launch(first)
+					if first == test.follower {
+						w.expect(first, "")
+						w.explains(first, "MachineOf="+test.target+", which is unknown")
+						launch(test.target)
+					} else {
+						launch(test.follower)
+					}
+					together("m1:run")
+					w.drain("m1")
+					together("m2:run")
+					w.die("m2")
+					together("m2:held m3:run")
+				})
+			}
+		}
+	}
+}
+
+// All that MachineOf binds moves as one wherever it is moved: none of it stops
+// unless all of it has a place to go.
+func TestGroupMovesWhole(t *testing.T) {
+	group := []string{"a.service", "b.service", "c.service"}
+	for name, move := range map[string]func(w *world){
+		"drain":      func(w *world) { w.drain("m1") },
+		"constraint": func(w *world) { w.label(Label{MachineID: "m1", Removed: []string{"disk"}}) },
+		"Replaces":   func(w *world) { w.launch("new.service", "Replaces=a.service", "MachineID=m1") },
+		"conflict":   func(w *world) { w.launch("b.service", "MachineOf=a.service", "Conflicts=x.service") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.join("m1 disk=ssd")
+			w.launch("a.service")
+			w.launch("b.service", "MachineOf=a.service")
+			w.launch("c.service", "MachineOf=b.service", "MachineMetadata=disk=ssd")
+			w.settle()
+			w.join("m2")
+			w.label(Label{MachineID: "m2", Cordoned: true})
+			w.launch("x.service", "MachineID=m1")
+			w.settle()
+			move(w)
+			w.settle()
+			for _, name := range group {
+				w.expect(name, "m1:run") // m2 has no disk=ssd
+			}
+			w.label(Label{MachineID: "m2", Set: map[string]string{"disk": "ssd"}})
+			w.decide()
+			for _, name := range group {
+				w.expect(name, "m1:release")
+			}
+			w.settle()
+			for _, name := range group {
+				w.expect(name, "m2:run")
+			}
+			w.quiet()
+		})
+	}
+}
