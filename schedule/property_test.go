@@ -360,7 +360,7 @@ func (h *history) checkReplaced() {
 				continue
 			}
 			for _, id := range machinePool {
-				if why := h.unfit(name, id); id != at && !h.hasPlacement(name, id) && why == "" && h.hasRoom(name, id) {
+				if why := h.unfit(name, id); id != at && !h.hasPlacement(name, id) && why == "" && h.hasRoom(name, id) && h.uneven(name, id) == "" {
 					h.rt.Fatalf("%s stays on %s with %s, and fits %s\n%s", name, at, by, id, h.c.Explain(name))
 				}
 			}
