@@ -156,10 +156,10 @@ func (a *app) tellBest(e schedule.Explanation, name namer) error {
 	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "  MACHINE\tPOINTS\t%s\n", strings.Join(columns, "\t"))
 	better := false
-	for i, s := range e.Best {
+	for _, s := range e.Best {
 		mark := " "
 		if slices.Contains(e.Placed, s.MachineID) {
-			mark, better = "*", i > 0
+			mark, better = "*", e.Best[0].Points > s.Points
 		}
 		cells := make([]string, len(columns))
 		for j, c := range columns {

@@ -171,8 +171,14 @@ func FuzzReadDump(f *testing.F) {
 		if diff := sameDump(d, again); diff != "" {
 			t.Fatalf("-read +written and read again:\n%s", diff)
 		}
+		// And what it holds, however odd, can be looked at.
+		if _, err := Simulate(d.Update, d.Policy, d.Taken, WhatIf{Add: 1}); err != nil && !strings.Contains(err.Error(), "does not come to rest") {
+			t.Fatal(err)
+		}
 		c := NewCluster()
 		c.Apply(d.Update)
-		c.Plan(d.Taken)
+		for u := range c.Units() {
+			c.ExplainFully(u.Name)
+		}
 	})
 }
