@@ -3,6 +3,7 @@ package fleetctl
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,9 @@ func (a *app) destroy() *cobra.Command {
 // destroyOne has the cluster forget a unit, and with a template the instances
 // that were kept of it.
 func (a *app) destroyOne(ctx context.Context, b blocking, name string, goals []goal) ([]goal, error) {
+	if slices.ContainsFunc(goals, func(g goal) bool { return g.name == name }) {
+		return goals, nil // it goes with its template
+	}
 	c, err := a.client()
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package fleetctl
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"fleet/unit"
@@ -11,13 +12,13 @@ import (
 type whole struct {
 	template unit.Unit
 	name     unit.Name
-	count    int         // of the instances that the engine is to keep
-	of       []unit.Unit // the instances there are
+	count    int                  // of the instances that the engine is to keep
+	of       map[string]unit.Unit // the instances there are, by name
 }
 
 // whole reads a template and its instances.
 func (a *app) whole(ctx context.Context, name unit.Name) (whole, error) {
-	w := whole{name: name}
+	w := whole{name: name, of: map[string]unit.Unit{}}
 	c, err := a.client()
 	if err != nil {
 		return w, err
@@ -31,20 +32,10 @@ func (a *app) whole(ctx context.Context, name unit.Name) (whole, error) {
 	all, err := c.Units(ctx)
 	for _, u := range all {
 		if n, err := unit.ParseName(u.Name); err == nil && n.InstanceOf(name) {
-			w.of = append(w.of, u)
+			w.of[u.Name] = u
 		}
 	}
 	return w, err
-}
-
-// find returns the instance of that name, nil if there is none.
-func (w *whole) find(name string) *unit.Unit {
-	for i := range w.of {
-		if w.of[i].Name == name {
-			return &w.of[i]
-		}
-	}
-	return nil
 }
 
 // kept returns the names of the instances that the engine is to keep. own are
@@ -55,7 +46,7 @@ func (w *whole) kept() (names, own []string) {
 		if err != nil {
 			break // longer than a name can be, as are all that follow
 		}
-		if u := w.find(n.Full); u != nil && !u.Managed {
+		if u, known := w.of[n.Full]; known && !u.Managed {
 			own = append(own, n.Full)
 			continue
 		}
@@ -65,7 +56,7 @@ func (w *whole) kept() (names, own []string) {
 }
 
 // surplus returns the names of the instances that the engine keeps and is not
-// to keep any more.
+// to keep any more, sorted.
 func (w *whole) surplus() []string {
 	stay := map[string]bool{}
 	names, _ := w.kept()
@@ -78,6 +69,7 @@ func (w *whole) surplus() []string {
 			surplus = append(surplus, u.Name)
 		}
 	}
+	slices.Sort(surplus)
 	return surplus
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -34,7 +33,7 @@ func (a *app) scale() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			a.say("Scaled %s to %s", name, counted(n, "instance"))
+			a.say("Scaled %s to %s", name, count(n, "instance"))
 			if b.noBlock {
 				return nil
 			}
@@ -67,19 +66,12 @@ func (a *app) rescale(ctx context.Context, name unit.Name, n int) ([]goal, error
 	a.leave(own)
 	var goals []goal
 	for _, o := range names {
-		if w.find(o) == nil {
+		if _, known := w.of[o]; !known {
 			goals = append(goals, goal{name: o, want: w.template.DesiredState, template: name.Full, hash: w.template.Hash})
 		}
 	}
-	for _, o := range slices.Backward(w.surplus()) {
+	for _, o := range w.surplus() {
 		goals = append(goals, goal{name: o, template: name.Full})
 	}
 	return goals, nil
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
