@@ -334,7 +334,7 @@ func (h *history) isUp(name string) bool {
 	for _, p := range h.placements() {
 		s, ok := h.state(p.MachineID, name)
 		if p.Unit == name && p.Order == Run && ok && h.live(p.MachineID) && s.Generation == p.Generation &&
-			s.Reached.AtLeast(p.Target) && (p.Target == unit.Loaded || s.ActiveState == "active") {
+			s.Reached.AtLeast(p.Target) && (p.Target == unit.Loaded || s.ActiveState != "failed" && s.ActiveState != "activating") {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"slices"
+	"testing"
 	"time"
 
 	"pgregory.net/rapid"
@@ -229,4 +230,51 @@ func (h *history) boundFails(d Decision) bool {
 		return true
 	}
 	return false
+}
+
+// TestRolls has versions of a template follow each other, with instances that
+// fail, machines that are drained and a user who takes some.
+func TestRolls(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := newHistory(t)
+		h.world.check = h.checkDecision
+		h.join("m1", "m2", "m3")
+		h.launch(keptTemplate, "Instances=4")
+		h.settle()
+		for range rapid.IntRange(5, 60).Draw(t, "steps") {
+			h.rollStep()
+			h.checkState()
+		}
+		for _, id := range []string{"m1", "m2", "m3"} {
+			h.label(Label{MachineID: id})
+		}
+		h.rest()
+	})
+}
+
+func (h *history) rollStep() {
+	id := pick(h.rt, "machine", []string{"m1", "m2", "m3"})
+	switch rapid.IntRange(0, 12).Draw(h.rt, "event") {
+	case 0:
+		h.launch(keptTemplate, "Instances=4", pick(h.rt, "version", []string{"", "Prefer=v2", "Prefer=v3", "MaxUnavailable=2", "Reschedule=on-failure:1", "Prefer=v4\nMaxUnavailable=3"}))
+	case 1, 2, 3, 4:
+		h.plan()
+	case 5, 6, 7, 8:
+		for _, name := range h.unitsOn(id) {
+			if rapid.Bool().Draw(h.rt, "obeys") {
+				h.obeyOne(id, name)
+			}
+		}
+	case 9:
+		h.misbehave()
+	case 10:
+		h.label(Label{MachineID: id, Draining: rapid.Bool().Draw(h.rt, "drain")})
+	case 11:
+		h.refusedPlan()
+	case 12:
+		h.now = h.now.Add(time.Duration(rapid.IntRange(1, 100).Draw(h.rt, "seconds")) * time.Second)
+		if name := pick(h.rt, "unit", unitPool); rapid.IntRange(0, 5).Draw(h.rt, "takes") == 0 && templateOf(name) == keptTemplate {
+			h.launch(name, "Prefer=mine")
+		}
+	}
 }

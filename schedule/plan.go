@@ -69,6 +69,15 @@ import (
 // loaded or follows it in turn, is in no group: it is not placed, but stays if
 // it was.
 //
+// A unit with RunOnce= that has finished is not placed again, and goes from
+// where it is only if that machine still runs it or is drained. One with
+// Reschedule= that failed to start too often is moved as if its machine no
+// longer fitted it, save that it backs off.
+//
+// Beside placements Plan decides about records that the engine keeps: those of
+// the instances of templates with Instances=, that units have finished, since
+// when machines have been lost, and in the end that those are forgotten.
+//
 // A global unit has a placement on every machine that fits, which with
 // MachineOf are those with run placements of all its targets. It stays on lost
 // machines as it is, and is released where it no longer fits or a target no
