@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fleet/agent"
 	"fleet/schedule"
 	"fleet/unit"
 )
@@ -88,5 +89,28 @@ func TestFinishedOutlivesItsMachine(t *testing.T) {
 		s.pass(5 * time.Second)
 		s.target("job.service", unit.Launched)
 		s.within(5*time.Second, "it has run again", func() bool { return s.starts() == starts+1 })
+	})
+}
+
+func TestUnitThatFailsToStartIsTriedElsewhere(t *testing.T) {
+	simulate(t, 0, func(s *simulation) {
+		dir := ramDir(t)
+		s.behave = func(name string) agent.Behavior { return agent.Behavior{StartFails: "no such device"} }
+		s.add(dir)
+		s.behave = nil
+		s.put("a.service", service+"[X-Fleet]\nReschedule=on-failure:3\n", unit.Launched)
+		s.within(10*time.Second, "it is placed", func() bool { return len(s.cluster().Placements("a.service")) == 1 })
+		s.add(dir)
+		s.within(5*time.Minute, "it runs on the other machine", func() bool { return len(s.running("a.service")) == 1 })
+		if on := s.running("a.service"); on[0] != 1 {
+			t.Errorf("it runs on machine %d", on[0])
+		}
+		s.within(30*time.Minute, "what went wrong is forgotten", func() bool {
+			p := s.cluster().Placements("a.service")
+			return len(p) == 1 && p[0].Trouble == nil
+		})
+		if n := s.starts(); n < 4 {
+			t.Errorf("%d starts, want three that failed and one", n)
+		}
 	})
 }
