@@ -215,7 +215,13 @@ func (a *app) tellReasons(e schedule.Explanation, name namer) error {
 	if len(e.Reasons) == 0 {
 		return nil
 	}
-	if len(e.Best)+len(e.Placed) > 0 {
+	its := func(r schedule.Reason) bool {
+		return slices.ContainsFunc(r.Machines, func(id string) bool { return slices.Contains(e.Placed, id) })
+	}
+	switch {
+	case slices.ContainsFunc(e.Reasons, its):
+		a.say("\nOf all machines:")
+	case len(e.Best)+len(e.Placed) > 0:
 		a.say("\nOf the others:")
 	}
 	w := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
