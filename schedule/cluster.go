@@ -108,8 +108,8 @@ type slot struct {
 
 // planned is a write that was decided and has not come back yet.
 type planned struct {
-	write    Write
-	revision int64 // of the model it was planned from
+	write    *Write // shared with the decision
+	revision int64  // of the model it was planned from
 }
 
 // NewCluster returns a model of nothing, to be fed a snapshot first.

@@ -4,7 +4,7 @@ package schedule
 // bound to each other, and to what belongs to that. It is written whole or not
 // at all, and only if everything it was made from still holds.
 type Decision struct {
-	Writes []Write
+	Writes []Write // not to be changed: the model counts with them
 	// Others are further records to be written or deleted: units that the engine
 	// keeps for a template, what is done, machines that are forgotten. Revision
 	// is that of the record being replaced or deleted; 0 means that there was

@@ -268,7 +268,7 @@ func (p *planner) placeReason(part, group []*node, m *machine) string {
 
 // decidedFrom returns the units whose records a placement was decided from.
 func (c *Cluster) decidedFrom(part, group []*node) []*node {
-	units := slices.Clone(group)
+	units := slices.Clip(group) // an append makes a copy
 	for _, n := range part {
 		for _, name := range n.wants.MachineOf {
 			if t := c.units[name]; !slices.Contains(group, t) {

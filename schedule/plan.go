@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -89,7 +88,11 @@ func (c *Cluster) Plan(now time.Time) []Decision {
 	c.ring(now)
 	p := &planner{Cluster: c}
 	for c.wake() {
-		for _, t := range c.take() {
+		tasks := c.take()
+		if len(tasks) > 1 {
+			p.decisions = slices.Grow(p.decisions, len(tasks)) // most come to one
+		}
+		for _, t := range tasks {
 			p.do(t)
 		}
 		for _, f := range c.agenda.takeFamilies() {
@@ -98,6 +101,9 @@ func (c *Cluster) Plan(now time.Time) []Decision {
 		for _, m := range c.agenda.takeMachines() {
 			p.keepAbsence(m)
 		}
+	}
+	if len(p.decisions) == 0 {
+		return nil
 	}
 	return p.decisions
 }
@@ -111,7 +117,7 @@ func (c *Cluster) Retry(d Decision) {
 			continue
 		}
 		s := n.on(m)
-		if s == nil || s.planned == nil || s.planned.write != w {
+		if s == nil || s.planned == nil || *s.planned.write != w {
 			continue
 		}
 		was := s.view()
@@ -177,7 +183,8 @@ func (p *planner) decide(reason string, gone []string, writes []Write, units ...
 func (p *planner) make(d Decision) {
 	p.decisions = append(p.decisions, d)
 	p.promise(d.Others)
-	for _, w := range d.Writes {
+	for i := range d.Writes {
+		w := &d.Writes[i]
 		s := p.slot(p.node(w.Placement.Unit), p.machine(w.Placement.MachineID))
 		was := s.view()
 		s.planned = &planned{write: w, revision: p.revision}
@@ -310,13 +317,14 @@ func changeReason(was, is *Placement) string {
 // lostFor returns the machines taken for lost that have placements of the
 // units, sorted.
 func lostFor(units []*node) []string {
-	ids := make(map[string]struct{})
+	var ids []string
 	for _, n := range units {
 		for _, s := range n.slots {
 			if s.machine.lost && s.order() != "" {
-				ids[s.machine.id] = struct{}{}
+				ids = append(ids, s.machine.id)
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(ids))
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }

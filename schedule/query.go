@@ -44,6 +44,8 @@ func (q *query) search() *machine {
 	}
 	lead := q.lead()
 	slack := q.slack(lead)
+	// A unit that is nowhere yet has the score by which its pool is ordered.
+	exact := len(q.part) == 1 && len(lead.slots) == 0 && (lead.wants.Spread.Key == "" || lead.pool.split())
 	w := q.begin(lead)
 	var found *machine
 	var best int64
@@ -55,7 +57,10 @@ func (q *query) search() *machine {
 		if q.refuses(m).kind != fits {
 			continue
 		}
-		score := q.score(m)
+		score := s.bound
+		if !exact {
+			score = q.score(m)
+		}
 		if found == nil || score > best || score == best && m.id < found.id {
 			found, best = m, score
 		}
@@ -95,16 +100,17 @@ func (q *query) slack(lead *node) int64 {
 
 // begin starts a walk over the unit's pool.
 func (q *query) begin(n *node) walk {
-	w := q.c.walk[:0]
-	w.begin(n.pool.mixed, 0)
-	t := n.tally()
-	if t == nil || !n.pool.split() {
+	w, p, t := q.c.walk[:0], n.pool, n.tally()
+	if t == nil || !p.split() {
+		w.begin(p.mixed, 0)
+		for _, l := range p.ladders {
+			w.begin(l, 0)
+		}
 		return w
 	}
 	e, others := n.evenness(t)
-	w = w[:0]
-	w.begin(n.pool.mixed, -uneven*int64(e.most+1-e.least))
-	for value, l := range n.pool.ladders {
+	w.begin(p.mixed, -uneven*int64(e.most+1-e.least))
+	for value, l := range p.ladders {
 		if more := others(value) - e.least; more == 0 || !n.wants.Spread.Hard {
 			w.begin(l, -uneven*int64(more))
 		}
