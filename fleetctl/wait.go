@@ -55,6 +55,7 @@ func (b *blocking) check() error {
 // pending is a unit on its way to its goal.
 type pending struct {
 	goal
+	turn    time.Time // since when it could be at work
 	moved   time.Time // its placements or states last did
 	last    api.Event
 	verdict verdict
@@ -79,7 +80,7 @@ func (a *app) wait(ctx context.Context, b blocking, goals []goal) error {
 	now := time.Now()
 	w := &waiter{app: a, blocking: b, began: now, moved: now, units: map[string]*pending{}}
 	for _, g := range goals {
-		w.units[g.name] = &pending{goal: g, moved: now, since: now}
+		w.units[g.name] = &pending{goal: g, turn: now, moved: now, since: now}
 	}
 	if err := w.follow(ctx); err != nil {
 		return err
@@ -185,6 +186,9 @@ func (w *waiter) take(e api.Event, now time.Time) {
 	if v.comment != p.verdict.comment {
 		p.since = now
 	}
+	if v.later != "" || p.verdict.later != "" {
+		p.turn = now
+	}
 	p.verdict = v
 	switch {
 	case v.done != "":
@@ -236,11 +240,23 @@ func (w *waiter) deadline(p *pending) time.Time {
 	case w.attempts > 0:
 		return w.began.Add(time.Duration(w.attempts) * blockAttempt)
 	case p.verdict.moving:
-		return w.began.Add(maxMoving)
+		return p.turn.Add(maxMoving)
+	case p.verdict.later != "" && w.rolling(p.template):
+		return w.moved.Add(maxMoving)
 	case p.last.Explanation != "":
 		return p.moved.Add(w.timeout)
 	}
 	return w.moved.Add(w.timeout)
+}
+
+// rolling reports whether a machine is at work on an instance of the template.
+func (w *waiter) rolling(template string) bool {
+	for _, p := range w.units {
+		if p.template == template && p.verdict.moving {
+			return true
+		}
+	}
+	return false
 }
 
 // overdue says what a unit that is given up was waiting for.
