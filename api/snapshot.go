@@ -75,6 +75,7 @@ type wakefulReader struct {
 	alarm *time.Timer
 }
 
+// Read reads what has come.
 func (r *wakefulReader) Read(b []byte) (int, error) {
 	n, err := r.in.Read(b)
 	r.alarm.Reset(stallTimeout)

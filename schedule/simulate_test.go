@@ -158,7 +158,7 @@ func TestSimulateFinished(t *testing.T) {
 	w.join("m1", "m2")
 	w.launch("job.service", "RunOnce=true")
 	w.settle()
-	s, _ := w.running["m1"]["job.service"]
+	s := w.running["m1"]["job.service"]
 	s.ActiveState = "inactive"
 	w.running["m1"]["job.service"] = s
 	w.report("m1", s)
