@@ -157,6 +157,11 @@ func (c *Cluster) priority(n *node) int {
 	return most
 }
 
+// inTurn compares units as take orders them.
+func (c *Cluster) inTurn(a, b *node) int {
+	return cmp.Or(cmp.Compare(c.priority(b), c.priority(a)), cmp.Compare(a.revision, b.revision), byName(a, b))
+}
+
 // takeFamilies is take for what is to be done once each unit has had its turn.
 func (t *agenda) takeFamilies() []*family {
 	families := slices.SortedFunc(maps.Keys(t.families), func(a, b *family) int {

@@ -286,3 +286,22 @@ func TestDrainedUnitFollowsItsFile(t *testing.T) {
 		t.Errorf("stayed as %+v", p)
 	}
 }
+
+// Those that wait for MaxUnavailable= move in the same turn as they are placed.
+func TestDrainTakesThePriorityFirst(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1")
+	for i, options := range [][]string{nil, nil, {"Priority=1"}, {"Priority=2"}} {
+		w.launch(fmt.Sprintf("a@%d.service", i+1), options...)
+	}
+	w.settle()
+	w.join("m2")
+	w.drain("m1")
+	w.settle()
+	order := []string{"a@4.service", "a@3.service", "a@1.service", "a@2.service"}
+	for i, name := range order[1:] {
+		if before := order[i]; w.placement(name, "m2").Generation <= w.placement(before, "m2").Generation {
+			t.Errorf("%s moved before %s", name, before)
+		}
+	}
+}

@@ -160,7 +160,7 @@ func (p *planner) planFamily(f *family) {
 // planWaiting decides about those of the family that wait for others of it to
 // be available, now that something has changed.
 func (p *planner) planWaiting(f *family) {
-	for _, n := range slices.SortedFunc(maps.Keys(f.waiting), byName) {
+	for _, n := range slices.SortedFunc(maps.Keys(f.waiting), p.inTurn) {
 		if f.down+f.turning >= p.maxUnavailable(n) {
 			return
 		}

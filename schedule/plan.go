@@ -16,7 +16,11 @@ import (
 // presence and evictions are not held. In between it is neither: nothing is
 // placed there and nothing evicted. A machine that is not ready or cordoned
 // takes no new units and keeps its own; one that is being drained keeps those
-// that can't move.
+// that can't move. What a placement reserves is taken on its machine until the
+// unit has stopped; no decision promises more than a machine has.
+//
+// What there is to decide about is taken in turn: the highest Priority= first,
+// of a group the highest in it, then the oldest record.
 //
 // A unit that is not global and whose target state is at least loaded belongs
 // on one machine:
@@ -31,7 +35,8 @@ import (
 //     it stops, the release names another destination, or none.
 //   - Its target state or file changed: its placements are rewritten with a new
 //     generation, held ones too, so that a returning machine follows. A live
-//     machine that the new file doesn't fit keeps the earlier file.
+//     machine that the new file doesn't fit keeps the earlier file, and any
+//     that has no room for what it reserves.
 //   - Its machine is lost: the placement becomes held and another is made
 //     elsewhere, in one decision. If nothing fits, nothing is written. A live
 //     machine with a held placement that still fits is preferred: the unit runs
@@ -56,9 +61,13 @@ import (
 //     turn, and those that replace each other in a circle are not placed.
 //   - A held placement on a machine that is back becomes release once the
 //     replacement has got as far as it should, and run if there is none.
-//   - It is not placed: it goes to the machine that fits and has the fewest
-//     placements, unless a live or missing machine still has the unit: then it
-//     can only go on there.
+//   - It failed to start as often as Reschedule= says: it moves, and where it
+//     failed comes last. If no other machine takes it, it stays.
+//   - It has RunOnce= and is done: that is written down, and it is not placed
+//     again until its record is another.
+//   - It is not placed: it goes to the machine that fits and has the highest
+//     score, the first by ID of several, unless a live or missing machine still
+//     has the unit: then it can only go on there.
 //   - Nothing else moves anything: no machine that joins, no cordon, no change
 //     of leader.
 //
@@ -83,6 +92,10 @@ import (
 // longer belongs.
 //
 // Nothing is decided about a unit whose file can't be read.
+//
+// The engine keeps the instances of a template with Instances=, and rolls a new
+// file over them within MaxUnavailable=. It forgets machines that have been
+// lost for as long as the policy says.
 func (c *Cluster) Plan(now time.Time) []Decision {
 	c.LoseMachines(now)
 	c.ring(now)
