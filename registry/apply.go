@@ -64,8 +64,8 @@ func batches(decisions []schedule.Decision) [][]schedule.Decision {
 	return out
 }
 
-// conditions is how many conditions a decision needs. Its operations, which
-// each have one, are never more.
+// conditions is how many conditions a decision needs. Its operations are never
+// more: each has one, and the two that forget a machine have its presence's too.
 func conditions(d schedule.Decision) int {
 	return len(d.Writes) + len(d.Others) + len(d.Units) + len(d.Gone)
 }
@@ -173,6 +173,10 @@ func (r *Registry) addDecision(t *Txn, d schedule.Decision) error {
 			return err
 		}
 		add(key, c.Revision, c.Deleted, record)
+		if c.Machine != nil && c.Deleted {
+			places := r.keys.placesOf(c.Machine.ID)
+			t.Then = append(t.Then, Op{Delete: places, End: end(places)})
+		}
 	}
 	return nil
 }

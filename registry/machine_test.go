@@ -93,6 +93,52 @@ func TestNothingIsPlacedOnAMachineForgottenMeanwhile(t *testing.T) {
 	})
 }
 
+// TestTheEngineForgetsAMachineWithItsPlacements, and with no other's.
+func TestTheEngineForgetsAMachineWithItsPlacements(t *testing.T) {
+	r, ctx := open(registry.NewMemory()), t.Context()
+	lease := join(t, r, "m1")
+	join(t, r, "m10")
+	forget := func(want int) {
+		t.Helper()
+		d := schedule.Decision{Gone: []string{"m1"}}
+		u, err := r.Snapshot(ctx, 0)
+		must(t, err)
+		for _, c := range u.Changes {
+			gone := schedule.Change{Deleted: true, Revision: c.Revision}
+			switch {
+			case c.Machine != nil && c.Machine.ID == "m1":
+				gone.Machine = c.Machine
+			case c.Absence != nil && c.Absence.MachineID == "m1":
+				gone.Absence = c.Absence
+			case c.Label != nil && c.Label.MachineID == "m1":
+				gone.Label = c.Label
+			default:
+				continue
+			}
+			d.Others = append(d.Others, gone)
+		}
+		lead(t, r, func(ctx context.Context, term int64) {
+			refused, err := r.Apply(ctx, term, []schedule.Decision{d})
+			if err != nil || len(refused) != want {
+				t.Errorf("refused %d, want %d: %v", len(refused), want, err)
+			}
+		})
+	}
+	forget(1) // it is there
+	if n := len(stored(t, r)); n != 8 {
+		t.Errorf("%d records are left of 8", n)
+	}
+	must(t, r.End(ctx, lease))
+	forget(0)
+	want := map[string]any{
+		"machine m10": schedule.Machine{ID: "m10"}, "label m10": schedule.Label{MachineID: "m10", Cordoned: true},
+		"absent m10": schedule.Absence{MachineID: "m10"}, "place m10 a.service": schedule.Placement{Unit: "a.service", MachineID: "m10"},
+	}
+	if diff := cmp.Diff(want, stored(t, r)); diff != "" {
+		t.Errorf("left (-want +got)\n%s", diff)
+	}
+}
+
 var errEnough = errors.New("enough")
 
 // firstUpdate is what an agent is told first.

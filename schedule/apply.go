@@ -190,9 +190,6 @@ func (c *Cluster) applyPlacement(ch *Change) {
 		}
 		c.reindex(s, was)
 		c.touch(s)
-		if s.machine.absence != nil {
-			c.agenda.machine(s.machine) // it is forgotten once nothing is left of it
-		}
 	}
 	c.dropSlot(s)
 }

@@ -8,7 +8,7 @@ type Decision struct {
 	// Others are further records to be written or deleted: units that the engine
 	// keeps for a template, what is done, machines that are forgotten. Revision
 	// is that of the record being replaced or deleted; 0 means that there was
-	// none.
+	// none. A machine's record goes with all of its placements.
 	Others []Change
 	// Units are the unit records that were decided about.
 	Units []UnitAt

@@ -2,14 +2,9 @@ package schedule
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
-
-// forgotten is how many placements of a machine that is forgotten go in one
-// decision: with the conditions it must fit one transaction.
-const forgotten = 50
 
 // keepAbsence decides about a machine itself: it is noted since when one has
 // been lost, that is taken back when the machine returns, and what has been
@@ -47,34 +42,14 @@ func (p *planner) keepAbsence(m *machine) {
 	}
 }
 
-// forget deletes what the store holds of a machine that is gone for good: its
-// placements, and once those are gone its records.
+// forget deletes what the store holds of a machine that is gone for good, its
+// placements with its record, all at once: a machine that came back to half of
+// its placements couldn't tell that from a store that has gone back.
 func (p *planner) forget(m *machine) {
-	var slots []*slot
-	for _, s := range m.slots {
-		if s.place != nil {
-			slots = append(slots, s)
-		}
+	d := Decision{
+		Gone:   []string{m.id},
+		Reason: fmt.Sprintf("%s has been lost for %s and is forgotten", m.id, durationText(p.now.Sub(m.absence.Since))),
 	}
-	reason := fmt.Sprintf("%s has been lost for %s and is forgotten", m.id, durationText(p.now.Sub(m.absence.Since)))
-	if len(slots) == 0 {
-		p.forgetRecords(m, reason)
-		return
-	}
-	slots = slices.DeleteFunc(slots, func(s *slot) bool { return s.planned != nil })
-	slices.SortFunc(slots, func(a, b *slot) int { return strings.Compare(a.node.name, b.node.name) })
-	for some := range slices.Chunk(slots, forgotten) {
-		writes, units := make([]Write, len(some)), make([]*node, len(some))
-		for i, s := range some {
-			writes[i] = Write{Placement: *s.place, Delete: true, Revision: s.placeRev}
-			units[i] = s.node
-		}
-		p.decide(reason, []string{m.id}, writes, units...)
-	}
-}
-
-func (p *planner) forgetRecords(m *machine, reason string) {
-	d := Decision{Gone: []string{m.id}, Reason: reason}
 	d.Others = append(d.Others,
 		Change{Deleted: true, Revision: m.recordRev, Machine: &Machine{ID: m.id}},
 		Change{Deleted: true, Revision: m.absenceRev, Absence: &Absence{MachineID: m.id}})

@@ -270,6 +270,17 @@ func (w *world) commit(d Decision) bool {
 			ch.File = w.files[ch.Unit.Hash]
 		}
 		changes = append(changes, ch)
+		if ch.Machine == nil || !ch.Deleted {
+			continue
+		}
+		var places []Change
+		for k, r := range w.records {
+			if k.kind == placementKind && k.machine == ch.Machine.ID {
+				places = append(places, Change{Deleted: true, Placement: r.Placement})
+			}
+		}
+		slices.SortFunc(places, func(a, b Change) int { return strings.Compare(a.Placement.Unit, b.Placement.Unit) })
+		changes = append(changes, places...)
 	}
 	w.write(changes...)
 	return true
