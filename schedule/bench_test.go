@@ -9,8 +9,7 @@ import (
 	"fleet/unit"
 )
 
-// mix is what the i-th of the units of a benchmark asks for. The first of 500
-// instances of a template stand for all.
+// mix is what the i-th of the units of a benchmark asks for.
 type mix struct {
 	name    string
 	options func(i int) []string
