@@ -127,6 +127,12 @@ func (g goal) judgeRun(e api.Event) verdict {
 		current := p.Order == schedule.Run && p.Target == g.want && p.Hash == e.Unit.Hash && st.Generation == p.Generation
 		if current && st.Failure != "" {
 			why := fmt.Sprintf("%s: %s", on, st.Failure)
+			if p.Attempts > 0 {
+				// With Reschedule= a failed start is not the end of it.
+				v.moving = v.moving || st.FailedStarts < p.Attempts
+				v.comment = fmt.Sprintf("%s (failed start %d of %d before it is tried elsewhere)", why, st.FailedStarts, p.Attempts)
+				continue
+			}
 			if g.same && g.want == unit.Launched {
 				why += "; that was before: " + again
 			}

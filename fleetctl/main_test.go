@@ -145,7 +145,12 @@ func addMachine(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("%s: %v", pair, err)
 		}
 	}
-	runner := agent.NewHollow(behave)
+	runner := agent.NewHollow(func(name string) agent.Behavior {
+		if m.Metadata["broken"] != "" {
+			return behave("broken")
+		}
+		return behave(name)
+	})
 	reg := registry.New(c.store.Client(m.ID), "", slog.New(slog.DiscardHandler))
 	a, err := agent.New(agent.Config{
 		Machine: m, BootID: "1", Dir: filepath.Join(c.dir, m.ID), TTL: ttl, Grace: time.Minute,
