@@ -37,6 +37,7 @@ func (c *cluster) story(t *testing.T, name string, test func(*testing.T, *cluste
 	t.Run(name, func(t *testing.T) {
 		began := time.Now()
 		t.Cleanup(func() {
+			c.uncordonAll(t)
 			c.destroyAll(t)
 			if t.Failed() {
 				c.logFleet(t, began)
@@ -45,6 +46,14 @@ func (c *cluster) story(t *testing.T, name string, test func(*testing.T, *cluste
 		})
 		test(t, c)
 	})
+}
+
+// uncordonAll puts back to use what a story that failed has left cordoned.
+func (c *cluster) uncordonAll(t *testing.T) {
+	t.Helper()
+	for _, m := range c.running() {
+		c.fleetctl(t, "uncordon", m.ID)
+	}
 }
 
 // destroyAll destroys every unit and looks for what that has left.

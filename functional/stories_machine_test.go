@@ -79,6 +79,14 @@ func testEmbedded(t *testing.T, ctx context.Context, bin string) {
 	c.story(t, "power off", testPowerOff)
 	c.story(t, "power loss", testPowerLoss)
 	c.story(t, "cable pulled", testCable)
+	c.story(t, "cordon", testCordon)
+	c.story(t, "drain", testDrain)
+	c.story(t, "drain with a hung stop", testDrainHung)
+	c.story(t, "scale and roll", testScale)
+	c.story(t, "reservations", testReservations)
+	c.story(t, "replaces", testReplaces)
+	c.story(t, "broken host", testBrokenHost)
+	c.story(t, "run once", testRunOnce)
 	c.story(t, "global unit", testGlobal) // adds a machine
 }
 
@@ -88,6 +96,7 @@ func testExternal(t *testing.T, ctx context.Context, bin string) {
 	c.story(t, "store gone", testStoreGone)
 	c.story(t, "store gone at the start", testStoreGoneAtStart)
 	c.story(t, "runner of systemd", func(t *testing.T, c *cluster) { testRunner(t, c, bin) })
+	c.story(t, "forget", testForget)
 	t.Run("store wiped", func(t *testing.T) { testStoreWiped(t, c) })
 }
 
