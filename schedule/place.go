@@ -261,9 +261,9 @@ func (p *planner) placeReason(part, group []*node, m *machine) string {
 		}
 	}
 	if p.policy.Strategy == BinPack || m.weigh() != unitLoad*int64(m.load) || slices.ContainsFunc(part, (*node).wishes) {
-		return "of the machines that fit it has the best score"
+		return "of the machines that fit it had the best score"
 	}
-	return "of the machines that fit it has the fewest units"
+	return "of the machines that fit it had the fewest units"
 }
 
 // decidedFrom returns the units whose records a placement was decided from.

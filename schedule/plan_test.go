@@ -19,7 +19,7 @@ func TestPlacesWhereLeastIs(t *testing.T) {
 	w.expect("b.service", "m2:run")
 	w.expect("c.service", "m1:run")
 	w.expect("d.service", "")
-	w.explains("a.service", "placed on m1: of the machines that fit it has the fewest units")
+	w.explains("a.service", "placed on m1: of the machines that fit it had the fewest units")
 	w.explains("d.service", "inactive: it belongs on no machine")
 	w.explains("e.service", "e.service is unknown")
 	w.quiet()

@@ -75,7 +75,7 @@ func TestReplacesWhatFitsNowhereElse(t *testing.T) {
 	w.launch("new.service", "Replaces=old.service")
 	w.quiet()
 	w.explains("new.service", "no machine fits: 1 holds old.service, which fits nowhere else, 1 is cordoned")
-	w.explains("old.service", "placed on m2: of the machines that fit it has the fewest units")
+	w.explains("old.service", "placed on m2: of the machines that fit it had the fewest units")
 	// It takes another machine if it can have one.
 	w.label(Label{MachineID: "m1"})
 	w.settle()

@@ -83,7 +83,7 @@ func TestSimulateLoss(t *testing.T) {
 	w.imagines(WhatIf{Lose: []string{"m2", "m3"}, Add: 1, AddWith: map[string]string{"az": "z"}},
 		"lost m2 m3", "added new-1",
 		"placed log.service >new-1: it belongs on every machine that fits",
-		"placed nowhere.service >new-1: of the machines that fit it has the fewest units",
+		"placed nowhere.service >new-1: of the machines that fit it had the fewest units",
 		`pending b.service from "m2" before=false: no machine fits: 2 are lost, 2 lack metadata az=b`)
 	w.quiet()
 }
@@ -126,8 +126,8 @@ func TestSimulateStart(t *testing.T) {
 		{"app@7.service", nil},
 		{"fits.service", file(t, "Conflicts=idle.service", "MachineMetadata=gpu=yes")},
 	}},
-		"placed app@7.service >m2: of the machines that fit it has the fewest units",
-		"placed idle.service >m1: of the machines that fit it has the fewest units",
+		"placed app@7.service >m2: of the machines that fit it had the fewest units",
+		"placed idle.service >m1: of the machines that fit it had the fewest units",
 		"moved web.service m1>m2: m1 is not machine m2",
 		`pending fits.service from "" before=false: no machine fits: 2 lack metadata gpu=yes`)
 	w.imagines(WhatIf{Start: []Start{{"web.service", file(t, "Priority=3")}}}, "restarted web.service m1>m1: its file changed")
@@ -139,9 +139,9 @@ func TestSimulateInstances(t *testing.T) {
 	w := newWorld(t)
 	w.join("m1", "m2", "m3")
 	w.imagines(WhatIf{Start: []Start{{"app@.service", file(t, "Instances=3", "Conflicts=app@*.service", "Spread=az")}}},
-		"placed app@1.service >m1: of the machines that fit it has the best score",
-		"placed app@2.service >m2: of the machines that fit it has the best score",
-		"placed app@3.service >m3: of the machines that fit it has the best score")
+		"placed app@1.service >m1: of the machines that fit it had the best score",
+		"placed app@2.service >m2: of the machines that fit it had the best score",
+		"placed app@3.service >m3: of the machines that fit it had the best score")
 	w.launch("app@.service", "Instances=2")
 	w.settle()
 	w.imagines(WhatIf{Start: []Start{{"app@.service", file(t, "Instances=1", "Priority=1")}}},
