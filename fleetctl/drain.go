@@ -140,7 +140,7 @@ func (d *drainage) follow(ctx context.Context, c *api.Client) error {
 	var listener sync.WaitGroup
 	defer listener.Wait()
 	defer cancel()
-	listener.Go(func() { listen(inner, c, d.names(), events, broken) })
+	listener.Go(func() { d.listen(inner, c, d.names(), events, broken) })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for len(d.left) > 0 && d.ended == "" && !d.hopeless(time.Now()) {

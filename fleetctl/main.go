@@ -20,6 +20,7 @@ type app struct {
 	stdout, stderr io.Writer
 	options        options
 	opened         *api.Client // by client
+	named          *namer      // by brief
 }
 
 // options are the global flags.

@@ -1,10 +1,15 @@
 package fleetctl
 
 import (
+	"context"
+	"regexp"
 	"strings"
 
 	"fleet/api"
 )
+
+// machineID is an ID as machine-id(5) has it.
+var machineID = regexp.MustCompile(`\b[0-9a-f]{32}\b`)
 
 // namer writes machines as the listings do, 113f16a7.../172.17.8.101, also
 // where a sentence has their IDs.
@@ -40,6 +45,28 @@ func (n namer) in(text string) string {
 		text = text[end:]
 	}
 	return b.String()
+}
+
+// brief returns a sentence of fleetd's with its machines written as in the
+// listings. The machines are asked for once, when a sentence first names one;
+// where that fails it stays as it is.
+func (a *app) brief(ctx context.Context, text string) string {
+	if !machineID.MatchString(text) {
+		return text
+	}
+	if a.named == nil {
+		c, err := a.client()
+		if err != nil {
+			return text
+		}
+		machines, err := c.Machines(ctx, true)
+		if err != nil {
+			return text
+		}
+		n := newNamer(machines, false)
+		a.named = &n
+	}
+	return a.named.in(text)
 }
 
 func isOfID(r rune) bool {

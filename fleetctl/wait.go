@@ -109,7 +109,7 @@ func (w *waiter) explain(ctx context.Context, goals []goal) {
 			return
 		}
 		if x, err := c.Explain(ctx, g.template); err == nil { // else there is nothing more to tell
-			w.warn("%s: %s", g.template, x)
+			w.warn("%s: %s", g.template, w.brief(ctx, x.String()))
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (w *waiter) follow(ctx context.Context) error {
 	var listener sync.WaitGroup
 	defer listener.Wait()
 	defer cancel()
-	listener.Go(func() { listen(inner, c, names, events, broken) })
+	listener.Go(func() { w.listen(inner, c, names, events, broken) })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for len(w.units) > 0 {
@@ -149,9 +149,10 @@ func (w *waiter) follow(ctx context.Context) error {
 
 // listen feeds the event stream in until ctx ends, and again when it broke.
 // What can't be helped by asking again goes to broken.
-func listen(ctx context.Context, c *api.Client, names []string, events chan<- api.Event, broken chan<- error) {
+func (a *app) listen(ctx context.Context, c *api.Client, names []string, events chan<- api.Event, broken chan<- error) {
 	for {
 		err := c.Events(ctx, names, func(e api.Event) error {
+			e.Explanation = a.brief(ctx, e.Explanation)
 			select {
 			case events <- e:
 				return nil
