@@ -73,10 +73,8 @@ func (d *drainage) run(ctx context.Context, noBlock bool, timeout time.Duration)
 	if err != nil {
 		return err
 	}
-	for _, m := range d.machines {
-		if err := c.SetMaintenance(ctx, m.ID, true, true); err != nil {
-			return err
-		}
+	if err := d.begin(ctx, c); err != nil {
+		return err
 	}
 	if noBlock {
 		for _, m := range d.machines {
@@ -113,6 +111,22 @@ func (d *drainage) run(ctx context.Context, noBlock bool, timeout time.Duration)
 		}
 		// What came just before the machine was closed is found by another look.
 	}
+}
+
+// begin has the machines drained. All are closed before the first is emptied,
+// or its units would be stopped to go to one of the others.
+func (d *drainage) begin(ctx context.Context, c *api.Client) error {
+	for _, m := range d.machines {
+		if err := c.SetMaintenance(ctx, m.ID, true, m.Draining); err != nil {
+			return err
+		}
+	}
+	for _, m := range d.machines {
+		if err := c.SetMaintenance(ctx, m.ID, true, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // look notes what there is to move.
