@@ -213,7 +213,9 @@ func (v *view) obstacle(u *unit.Unit) (text string, stuck bool) {
 		return "", false
 	}
 	x := v.explain(u.Name)
-	stuck = len(x.Fits) == 0 && len(x.Reasons) > 0
+	// What still stops may have its next place already, and gets one then.
+	stopping := slices.ContainsFunc(v.Placements(u.Name), func(p schedule.Placement) bool { return p.Order == schedule.Release })
+	stuck = len(x.Fits) == 0 && len(x.Reasons) > 0 && !stopping
 	missing := slices.ContainsFunc(x.Placed, func(id string) bool {
 		_, here := v.Presence(id)
 		return !here

@@ -127,6 +127,8 @@ func behave(name string) agent.Behavior {
 		return agent.Behavior{StartTakes: 1500 * time.Millisecond}
 	case strings.HasPrefix(name, "lingers"):
 		return agent.Behavior{StopTakes: 1500 * time.Millisecond}
+	case strings.HasPrefix(name, "plods"):
+		return agent.Behavior{StopTakes: 3 * time.Second} // longer than a drain's patience with what fits nowhere
 	case strings.HasPrefix(name, "hangs"):
 		return agent.Behavior{StartHangs: true}
 	}
