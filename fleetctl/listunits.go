@@ -47,5 +47,11 @@ func stateColumns(machines []api.Machine, l *listing) []column[unit.State] {
 		{"active", func(s unit.State) string { return s.ActiveState }},
 		{"sub", func(s unit.State) string { return s.SubState }},
 		{"hash", func(s unit.State) string { return shortHash(s.Hash, l.full) }},
+		{"orphaned", func(s unit.State) string {
+			if s.Orphaned {
+				return "orphaned"
+			}
+			return ""
+		}},
 	}
 }

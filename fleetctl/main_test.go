@@ -59,6 +59,7 @@ func TestStories(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"machine":   addMachine,
 			"lose":      loseMachine,
+			"return":    returnMachine,
 			"ended":     untilEnded,
 			"absent":    absentSince,
 			"finished":  untilFinished,
@@ -213,6 +214,14 @@ func loseMachine(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("nothing at %s", key)
 	}
 	ts.Check(c.store.Leases().Revoke(c.ctx, res.Pairs[0].Lease))
+}
+
+// returnMachine: return ID has a machine that was lost reach the store again;
+// it is there when the command returns.
+func returnMachine(ts *testscript.TestScript, _ bool, args []string) {
+	c := of(ts)
+	c.store.Heal(args[0])
+	c.until(ts, args[0]+" is back", func(p schedule.Change) bool { return p.Presence != nil && p.Presence.MachineID == args[0] })
 }
 
 // untilEnded: ended UNIT waits until a unit is reported to have ended.
