@@ -51,6 +51,7 @@ type node struct {
 	slots    []*slot            // in the machines' order
 	follows  map[*node]struct{} // those whose MachineOf names it
 
+	gone  bool // forgotten: what still holds it is to let it go
 	dirty bool
 	// As counted in the family: down is wanted and not available, turning
 	// available and about to be given another file or target state.
@@ -70,6 +71,7 @@ type machine struct {
 	// The revisions of the four records.
 	recordRev, presenceRev, labelRev, absenceRev int64
 
+	gone     bool // forgotten
 	lost     bool // taken for lost, at the last Plan
 	facts    facts
 	metadata map[string]string // effective
@@ -192,6 +194,7 @@ func (c *Cluster) node(name string) *node {
 // dropNode forgets a unit name that nothing mentions any more.
 func (c *Cluster) dropNode(n *node) {
 	if n.unit == nil && n.done == nil && len(n.slots) == 0 && len(n.follows) == 0 {
+		n.gone = true
 		delete(c.units, n.name)
 		c.part(n)
 		c.agenda.forget(n)
@@ -214,6 +217,7 @@ func (c *Cluster) machine(id string) *machine {
 // dropMachine forgets a machine ID that nothing mentions any more.
 func (c *Cluster) dropMachine(m *machine) {
 	if m.record == nil && m.presence == nil && m.label == nil && m.absence == nil && len(m.slots) == 0 {
+		m.gone = true
 		delete(c.machines, m.id)
 		delete(c.absent, m)
 		c.timers.clear(key{kind: absenceKind, machine: m.id})

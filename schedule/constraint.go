@@ -14,8 +14,10 @@ type ask struct {
 	group []*node
 }
 
-// constraint returns why the answer is no, or the zero refusal.
-type constraint func(*ask) refusal
+// constraint returns why the answer is no, or the zero refusal. The question is
+// passed as it is, in registers: a pointer through a variable would have every
+// machine that is asked cost an allocation.
+type constraint func(ask) refusal
 
 // The hard constraints, in the order in which they are told: what no one can
 // help first, so that "is cordoned" means that nothing else is wrong.
@@ -29,7 +31,7 @@ var (
 )
 
 // check returns the first refusal, or the zero one if everything holds.
-func (a *ask) check(constraints []constraint) refusal {
+func (a ask) check(constraints []constraint) refusal {
 	for _, holds := range constraints {
 		if r := holds(a); r.kind != fits {
 			return r
@@ -38,7 +40,7 @@ func (a *ask) check(constraints []constraint) refusal {
 	return refusal{}
 }
 
-func isThere(a *ask) refusal {
+func isThere(a ask) refusal {
 	switch {
 	case a.m.facts.here && a.m.facts.known:
 		return refusal{}
@@ -50,19 +52,19 @@ func isThere(a *ask) refusal {
 	return refusal{kind: missing}
 }
 
-func isMachine(a *ask) refusal {
+func isMachine(a ask) refusal {
 	if id := a.n.wants.MachineID; id != "" && id != a.m.id {
 		return refusal{kind: otherMachine, what: id}
 	}
 	return refusal{}
 }
 
-func hasMetadata(a *ask) refusal {
+func hasMetadata(a ask) refusal {
 	return a.n.wants.lacking(a.m)
 }
 
 // hasTargets holds where every unit that n follows is, or would be with it.
-func hasTargets(a *ask) refusal {
+func hasTargets(a ask) refusal {
 	for _, name := range a.n.wants.MachineOf {
 		t := a.c.units[name]
 		if slices.Contains(a.with, t) {
@@ -77,7 +79,7 @@ func hasTargets(a *ask) refusal {
 
 // hasFollowers holds where every unit is that is placed and follows n, or
 // would be with it: a newcomer joins those that are placed.
-func hasFollowers(a *ask) refusal {
+func hasFollowers(a ask) refusal {
 	for _, f := range a.group {
 		if !f.wants.followsUnit(a.n.name) || slices.Contains(a.with, f) {
 			continue
@@ -91,7 +93,7 @@ func hasFollowers(a *ask) refusal {
 
 // keepsTargets fails only where a unit that n follows is placed elsewhere: one
 // that is not placed has yet to come here.
-func keepsTargets(a *ask) refusal {
+func keepsTargets(a ask) refusal {
 	for _, name := range a.n.wants.MachineOf {
 		t := a.c.units[name]
 		if slices.Contains(a.with, t) {
@@ -112,7 +114,7 @@ func keepsTargets(a *ask) refusal {
 
 // besideTargets fails where a unit that n follows no longer belongs: a global
 // unit is where all its targets are.
-func besideTargets(a *ask) refusal {
+func besideTargets(a ask) refusal {
 	for _, name := range a.n.wants.MachineOf {
 		s := a.c.units[name].on(a.m)
 		if s == nil || s.order() != Run && s.order() != Held {
@@ -122,7 +124,7 @@ func besideTargets(a *ask) refusal {
 	return refusal{}
 }
 
-func takesUnits(a *ask) refusal {
+func takesUnits(a ask) refusal {
 	switch m := a.m; {
 	case m.facts.takes:
 		return refusal{}
@@ -137,7 +139,7 @@ func takesUnits(a *ask) refusal {
 
 // avoidsConflicts holds where nobody is, nor would be with it, that conflicts
 // with n.
-func avoidsConflicts(a *ask) refusal {
+func avoidsConflicts(a ask) refusal {
 	for _, o := range a.with {
 		if clashes(a.n, o) {
 			return refusal{kind: conflicts, what: o.name}
@@ -151,7 +153,7 @@ func avoidsConflicts(a *ask) refusal {
 
 // yields fails where n conflicts with a unit that stays and is the one of the
 // two to go.
-func yields(a *ask) refusal {
+func yields(a ask) refusal {
 	if !a.c.clash(a.n, a.m) {
 		return refusal{}
 	}

@@ -6,10 +6,10 @@ import "fleet/unit"
 // checked against names and templates instead of against everyone there.
 type crowd struct {
 	size      int
-	templates map[string]int // who: instances, by template
-	plain     map[string]int // avoided: by name
-	instances map[string]int // avoided: by template
-	globs     map[string]int // avoided: by any other pattern
+	families  map[*family]int // who: instances, by template
+	plain     map[string]int  // avoided: by name
+	instances map[string]int  // avoided: by template
+	globs     map[string]int  // avoided: by any other pattern
 }
 
 // enter counts a unit in.
@@ -21,8 +21,8 @@ func (c *crowd) leave(n *node) { c.count(n, -1) }
 
 func (c *crowd) count(n *node, by int) {
 	c.size += by
-	if n.template != "" {
-		addTo(&c.templates, n.template, by)
+	if n.family != nil {
+		addTo(&c.families, n.family, by)
 	}
 	for _, p := range n.wants.avoids {
 		addTo(c.avoided(p.kind), p.key, by)
@@ -39,9 +39,9 @@ func (c *crowd) avoided(k patternKind) *map[string]int {
 	return &c.globs
 }
 
-func addTo(counts *map[string]int, key string, by int) {
+func addTo[K comparable](counts *map[K]int, key K, by int) {
 	if *counts == nil {
-		*counts = make(map[string]int)
+		*counts = make(map[K]int)
 	}
 	if (*counts)[key] += by; (*counts)[key] == 0 {
 		delete(*counts, key)
@@ -70,8 +70,9 @@ func (c *Cluster) avoidsAny(n *node, m *machine, self int) bool {
 				return true
 			}
 		case instances:
-			others := m.crowd.templates[p.key]
-			if n.template == p.key {
+			f := c.families[p.key]
+			others := m.crowd.families[f]
+			if f != nil && n.family == f {
 				others -= self
 			}
 			if others > 0 {

@@ -27,12 +27,12 @@ func (p *planner) planGlobalOn(n *node, m *machine) {
 		p.delete(s)
 	case s.order() == Release:
 	default:
-		p.keepGlobal(&a, s)
+		p.keepGlobal(a, s)
 	}
 }
 
 // keepGlobal decides about a global unit where it is.
-func (p *planner) keepGlobal(a *ask, s *slot) {
+func (p *planner) keepGlobal(a ask, s *slot) {
 	sure := s.machine.facts.here && s.machine.facts.known
 	if sure {
 		if r := a.check(stayingGlobal); r.kind != fits {

@@ -174,14 +174,14 @@ func (s *slot) redirected(to string) Write {
 // is on, and why; or that is on one which is being drained. sure is false if
 // part of the group is on machines that are not there.
 func (c *Cluster) misfit(group []*node) (why refusal, misfit *node, sure bool) {
-	why, misfit, sure = c.misfitFor(group, func(a *ask) refusal { return a.check(staying) })
+	why, misfit, sure = c.misfitFor(group, func(a ask) refusal { return a.check(staying) })
 	if misfit == nil {
 		why, misfit, sure = c.misfitFor(group, isDrained)
 	}
 	return why, misfit, sure
 }
 
-func isDrained(a *ask) refusal {
+func isDrained(a ask) refusal {
 	if a.m.facts.draining {
 		return refusal{kind: draining}
 	}
@@ -198,7 +198,7 @@ func (c *Cluster) misfitFor(group []*node, check constraint) (why refusal, misfi
 			sure = false
 		case misfit == nil && s.machine.facts.known:
 			a := ask{c: c, n: n, m: s.machine, group: group}
-			if r := check(&a); r.kind != fits {
+			if r := check(a); r.kind != fits {
 				why, misfit = r, n
 			}
 		}

@@ -159,8 +159,8 @@ type planner struct {
 func (p *planner) do(t task) {
 	n := t.node
 	switch {
-	case p.units[n.name] != n, t.machine != nil && p.machines[t.machine.id] != t.machine:
-		return // forgotten meanwhile
+	case n.gone, t.machine != nil && t.machine.gone:
+		return
 	case t.machine == nil && !n.dirty:
 		return // decided about with its group
 	}
@@ -189,20 +189,36 @@ func (p *planner) decide(reason string, gone []string, writes []Write, units ...
 	for i, n := range units {
 		d.Units[i] = UnitAt{n.name, n.revision}
 	}
-	p.make(d)
+	p.make(d, units...)
 }
 
-// make adds a decision, and has everyone count with it.
-func (p *planner) make(d Decision) {
+// make adds a decision, and has everyone count with it. Those of its units that
+// are at hand needn't be looked up by name.
+func (p *planner) make(d Decision, units ...*node) {
 	p.decisions = append(p.decisions, d)
 	p.promise(d.Others)
 	for i := range d.Writes {
 		w := &d.Writes[i]
-		s := p.slot(p.node(w.Placement.Unit), p.machine(w.Placement.MachineID))
+		s := p.slotOf(w, units)
 		was := s.view()
 		s.planned = &planned{write: w, revision: p.revision}
 		p.reindex(s, was)
 	}
+}
+
+// slotOf returns where the write is to be, looking first among the units.
+func (p *planner) slotOf(w *Write, units []*node) *slot {
+	for _, n := range units {
+		if n.name != w.Placement.Unit {
+			continue
+		}
+		for _, s := range n.slots {
+			if s.machine.id == w.Placement.MachineID {
+				return s
+			}
+		}
+	}
+	return p.slot(p.node(w.Placement.Unit), p.machine(w.Placement.MachineID))
 }
 
 // retire ends the placements of a unit that is gone or inactive: on one
@@ -306,7 +322,7 @@ func (p *planner) update(n *node, group []*node) {
 // reserves must be free there. One that isn't there follows when it is back.
 func (p *planner) takesFile(s *slot, group []*node) bool {
 	a := ask{c: p.Cluster, n: s.node, m: s.machine, group: group}
-	if hasRoom(&a).kind != fits {
+	if hasRoom(a).kind != fits {
 		return false
 	}
 	if !s.machine.facts.here || !s.machine.facts.known {

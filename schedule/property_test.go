@@ -273,7 +273,11 @@ func indexes(c *Cluster) map[string]string {
 				booked[s.node.name] = s.bookedBy
 			}
 		}
-		out[id] = fmt.Sprint(booked, m.load, m.used, m.standing, m.crowd.size, m.crowd.templates, m.crowd.plain, m.crowd.instances, m.crowd.globs,
+		who := make(map[string]int)
+		for f, count := range m.crowd.families {
+			who[f.template] = count
+		}
+		out[id] = fmt.Sprint(booked, m.load, m.used, m.standing, m.crowd.size, who, m.crowd.plain, m.crowd.instances, m.crowd.globs,
 			m.lost, m.facts, m.metadata, len(m.ranks), len(m.slots))
 	}
 	for name, n := range c.units {

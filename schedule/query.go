@@ -129,7 +129,7 @@ func (q *query) refuses(m *machine) refusal {
 	}
 	for _, n := range q.part {
 		a.n = n
-		if r := q.refusesOne(&a); r.kind != fits {
+		if r := q.refusesOne(a); r.kind != fits {
 			if len(q.part) > 1 && r.whom == "" {
 				r.whom = n.name
 			}
@@ -139,7 +139,7 @@ func (q *query) refuses(m *machine) refusal {
 	return refusal{}
 }
 
-func (q *query) refusesOne(a *ask) refusal {
+func (q *query) refusesOne(a ask) refusal {
 	if s := a.n.on(a.m); s != nil && a.m.facts.here && (s.order() == Run || s.order() == Held) {
 		if q.free && a.m.facts.draining {
 			return refusal{kind: draining}

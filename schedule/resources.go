@@ -61,7 +61,7 @@ func (d *demand) add(n *node, m *machine) {
 
 // hasRoom holds where what n reserves is free, together with those that would
 // come with it. Who stays there keeps what it has.
-func hasRoom(a *ask) refusal {
+func hasRoom(a ask) refusal {
 	var d demand
 	if len(a.with) == 0 {
 		d.add(a.n, a.m)

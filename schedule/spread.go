@@ -188,7 +188,7 @@ func (n *node) evenness(t *tally) (evenness, func(value string) int) {
 }
 
 // spreadsEvenly holds where a unit that has to be spread evenly would be.
-func spreadsEvenly(a *ask) refusal {
+func spreadsEvenly(a ask) refusal {
 	if !a.n.wants.Spread.Hard {
 		return refusal{}
 	}
