@@ -121,6 +121,27 @@ func BenchmarkEvent(b *testing.B) {
 	}
 }
 
+// BenchmarkPending is one machine's event, that it is ready again, while very
+// many units fit nowhere.
+func BenchmarkPending(b *testing.B) {
+	large := mix{"large", func(int) []string { return []string{"MemoryReservation=1T"} }}
+	for _, size := range []struct{ machines, units int }{{1000, 10_000}, {10_000, 100_000}} {
+		b.Run(fmt.Sprintf("machines=%d/units=%d", size.machines, size.units), func(b *testing.B) {
+			c := NewCluster()
+			c.Apply(benchSnapshot(b, size.machines, size.units, large))
+			c.Plan(time.Unix(0, 0))
+			for i, revision := 0, c.Revision(); b.Loop(); i++ {
+				revision++
+				p := &Presence{MachineID: fmt.Sprintf("%032x", 7), Ready: i%2 == 1}
+				c.Apply(Update{Revision: revision, Changes: []Change{{Revision: revision, Presence: p}}})
+				if ds := c.Plan(time.Unix(0, 0)); ds != nil {
+					b.Fatal(ds)
+				}
+			}
+		})
+	}
+}
+
 // benchSnapshot is machines in ten zones and units that asked one after the
 // other to run.
 func benchSnapshot(b *testing.B, machines, units int, mix mix) Update {

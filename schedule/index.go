@@ -122,6 +122,7 @@ func (c *Cluster) touchFollowers(s *slot) {
 func (c *Cluster) reserve(m *machine, was, now amounts) {
 	m.used = m.used.plus(now).minus(was)
 	if was.exceeds(now) {
+		m.raise()
 		c.agenda.free(m)
 	}
 }

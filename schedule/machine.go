@@ -97,7 +97,7 @@ func (c *Cluster) offer(m *machine) {
 	}
 	c.agenda.retry()
 	for n := range c.agenda.waiting {
-		if n.suits(m) {
+		if n.suits(m) && m.mayTake(n) {
 			c.agenda.mark(n)
 		}
 	}

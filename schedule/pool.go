@@ -12,6 +12,7 @@ type pool struct {
 	users int
 	wants *wants // of one of them: all have the same wishes
 	size  int
+	most  amounts // no machine of it has more free of either
 
 	// By value of the Spread key, while those are few; else all are on the mixed
 	// one, which says nothing of evenness.
@@ -119,6 +120,7 @@ func (p *pool) admit(m *machine) {
 	r.value, r.keyed = p.wants.spreadValue(m)
 	m.ranks = append(m.ranks, r)
 	p.size++
+	p.most = p.most.most(m.free())
 	split := p.split()
 	if r.keyed {
 		if p.values[r.value]++; p.values[r.value] == 1 {

@@ -42,6 +42,9 @@ func (q *query) search() *machine {
 			return nil
 		}
 	}
+	if q.tooLarge() {
+		return nil
+	}
 	lead := q.lead()
 	slack := q.slack(lead)
 	// A unit that is nowhere yet has the score by which its pool is ordered.
@@ -69,6 +72,9 @@ func (q *query) search() *machine {
 		}
 	}
 	q.c.walk = w
+	if found == nil && lead.wants.reserves() != (amounts{}) {
+		lead.pool.lower()
+	}
 	return found
 }
 
