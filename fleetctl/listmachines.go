@@ -92,7 +92,7 @@ func freeMemory(m api.Machine) string {
 		return ""
 	}
 	all := m.Memory - m.ReservedMemory
-	return size(all-m.Use.Memory) + " of " + size(all)
+	return size(all-m.Use.Memory) + " free of " + size(all)
 }
 
 // freeCPU says how many of the CPUs that units may reserve are free.
@@ -101,7 +101,7 @@ func freeCPU(m api.Machine) string {
 		return ""
 	}
 	all := int64(m.CPUs)*1000 - m.ReservedCPU
-	return cpus(all-m.Use.CPU) + " of " + cpus(all)
+	return cpus(all-m.Use.CPU) + " free of " + cpus(all)
 }
 
 // size writes bytes for people, rounded down to a tenth of the largest unit
