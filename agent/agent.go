@@ -118,7 +118,8 @@ func New(c Config) (*Agent, error) {
 			a.past[name] = rec.Released
 			continue
 		}
-		a.unit(name).rec = rec
+		w := a.unit(name)
+		w.rec, w.found = rec, true
 	}
 	a.setProblem("fleetd has not reached the store yet")
 	return a, nil
@@ -256,7 +257,7 @@ func (a *Agent) begin(ctx context.Context, name string, w *work, act action) {
 	a.Log.Info("unit: "+string(act.verb), "unit", name, "reason", act.reason)
 	opctx, cancel := context.WithCancel(ctx)
 	w.busy, w.cancel, w.before = &act, cancel, w.seen.InvocationID
-	if act.verb == start {
+	if w.found = false; act.verb == start {
 		w.trial.owed = false
 	}
 	if wants := w.wants(); wants != w.tried {

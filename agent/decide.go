@@ -34,6 +34,7 @@ type situation struct {
 	seen  Observed            // zero: nothing of it on this machine
 	boot  string              // this boot of the machine
 	past  int64               // the generation at which the unit was last released for good
+	found bool                // rec is an earlier fleetd's, and nothing was done since
 }
 
 // decide returns the next step that brings what is seen to what is placed. It
@@ -121,11 +122,13 @@ func (s situation) decideLaunched() action {
 
 // triesAgain reports whether a unit with Reschedule= that failed to start is
 // down and to be tried once more here. One that ran well before it failed is
-// left to its Restart=, as every other is.
+// left to its Restart=, as every other is. One that failed while fleetd was
+// away, so that nobody counted, is tried once more to have it counted.
 func (s situation) triesAgain() bool {
 	n := len(s.rec.Failed)
 	down := s.seen.ActiveState == "failed" || s.seen.ActiveState == "inactive" && s.rec.Started.Failure != ""
-	return n > 0 && n < s.place.Attempts && down
+	uncounted := s.found && !s.rec.Started.Steady
+	return (n > 0 || uncounted) && n < s.place.Attempts && down
 }
 
 // lowered reports whether this machine was last asked to launch the unit and

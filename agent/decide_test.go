@@ -87,6 +87,18 @@ func TestDecide(t *testing.T) {
 		{"it failed after it ran well, with Reschedule=", func(s *situation) {
 			s.place.Attempts, s.seen.ActiveState = 3, "failed"
 		}, nothing},
+		{"it failed while fleetd was away, and nobody counted", func(s *situation) {
+			s.place.Attempts, s.found, s.seen.ActiveState = 1, true, "failed"
+		}, start},
+		{"its start job failed, and fleetd was killed before it counted", func(s *situation) {
+			s.place.Attempts, s.found, s.rec.Started.Failure, s.seen.ActiveState = 1, true, "dependency", "inactive"
+		}, start},
+		{"it failed while fleetd was away, after it ran well", func(s *situation) {
+			s.place.Attempts, s.found, s.rec.Started.Steady, s.seen.ActiveState = 3, true, true, "failed"
+		}, nothing},
+		{"it failed while fleetd was away, without Reschedule=", func(s *situation) {
+			s.found, s.seen.ActiveState = true, "failed"
+		}, nothing},
 		{"it failed to start and was then stopped by hand", func(s *situation) {
 			s.place.Attempts, s.rec.Failed, s.seen.ActiveState = 3, make([]time.Time, 1), "inactive"
 		}, nothing},

@@ -24,8 +24,11 @@ type Record struct {
 	Order      schedule.Order   `json:"order,omitempty"`
 	Generation int64            `json:"generation"`
 	Started    *Started         `json:"started,omitempty"`
-	// Failed is when the unit failed to start at Generation, where its placement
-	// has Attempts; of the last ten minutes before the latest.
+	// Attempts are those of the placement: failed starts are counted also while
+	// the store can't be reached.
+	Attempts int `json:"attempts,omitempty"`
+	// Failed is when the unit failed to start at Generation, where there are
+	// Attempts; of the last ten minutes before the latest.
 	Failed []time.Time `json:"failed,omitempty"`
 	// Released is the generation whose order to release was carried out.
 	Released int64 `json:"released,omitempty"`
@@ -47,6 +50,10 @@ type Started struct {
 	Generation int64  `json:"generation"`
 	Done       bool   `json:"done"`
 	Failure    string `json:"failure,omitempty"` // why the start failed, if it did
+	// Steady says, where failed starts are counted, that the unit has done well
+	// since. A unit that is found failed without it failed to start, as far as
+	// anyone knows.
+	Steady bool `json:"steady,omitempty"`
 }
 
 // membership is what a machine remembers on disk of the cluster.

@@ -25,7 +25,7 @@ func (s situation) acting() Record {
 	if r.Generation != p.Generation {
 		r.Failed = nil
 	}
-	r.Unit, r.Hash, r.Target, r.Order, r.Generation = p.Unit, p.Hash, p.Target, p.Order, p.Generation
+	r.Unit, r.Hash, r.Target, r.Order, r.Generation, r.Attempts = p.Unit, p.Hash, p.Target, p.Order, p.Generation, p.Attempts
 	if p.Order != schedule.Release {
 		r.Released = 0
 	}

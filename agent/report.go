@@ -218,8 +218,8 @@ func (w *work) gone() bool {
 func (a *Agent) forgetUnits() {
 	for name, w := range a.units {
 		if w.gone() && !w.inStore {
-			if w.rec.Started != nil { // it was an orphan
-				if err := a.disk.drop(name); err != nil {
+			if w.past == 0 || w.rec.Started != nil { // what is on disk is an orphan's
+				if err := a.dropOrphan(w); err != nil {
 					a.Log.Warn("an old record stays", "unit", name, "err", err)
 				}
 			}
@@ -227,4 +227,13 @@ func (a *Agent) forgetUnits() {
 			delete(a.dirty, name)
 		}
 	}
+}
+
+// dropOrphan removes the record of a unit that was nobody's and is gone, and
+// keeps of it at which generation it was released before that.
+func (a *Agent) dropOrphan(w *work) error {
+	if w.past == 0 {
+		return a.disk.drop(w.seen.Name)
+	}
+	return a.disk.save(Record{Unit: w.seen.Name, Released: w.past})
 }

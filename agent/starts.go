@@ -15,13 +15,13 @@ func (a *Agent) judge(w *work, now time.Time) {
 	case succeeded:
 		a.started(w)
 	}
-	if !w.trial.due().IsZero() && a.failedBefore(w) {
+	if !w.trial.due().IsZero() && (a.failedBefore(w) || w.rec.unproven()) {
 		a.rising[w.seen.Name] = true
 	}
 }
 
-// judgeRising judges again the units that have failed and by now run: each
-// until it is known whether it does well.
+// judgeRising judges again the units that run and whose success is to be noted:
+// each until it is known whether it does well.
 func (a *Agent) judgeRising(now time.Time) {
 	for name := range a.rising {
 		w := a.units[name]
@@ -46,10 +46,10 @@ func (a *Agent) failedBefore(w *work) bool {
 func (a *Agent) failedToStart(w *work, now time.Time) {
 	name := w.seen.Name
 	a.health.failed(name, now)
-	if w.place == nil || w.place.Attempts == 0 {
+	attempts := w.rec.Attempts
+	if attempts == 0 {
 		return
 	}
-	attempts := w.place.Attempts
 	w.after = now.Add(pause(len(w.rec.Failed)+1, attempts))
 	if len(w.rec.Failed) >= attempts {
 		return
@@ -59,17 +59,31 @@ func (a *Agent) failedToStart(w *work, now time.Time) {
 	a.Log.Warn("unit: a start failed", "unit", name, "failed", len(w.rec.Failed), "of", attempts)
 }
 
-// started forgets the failed starts of a unit that does well.
+// started forgets the failed starts of a unit that does well, and remembers
+// that it does where they count.
 func (a *Agent) started(w *work) {
 	a.health.started(w.seen.Name)
-	if len(w.rec.Failed) > 0 {
-		w.rec.Failed = nil
-		a.saveStarts(w)
+	unproven := w.rec.unproven()
+	if len(w.rec.Failed) == 0 && !unproven {
+		return
 	}
+	w.rec.Failed = nil
+	if unproven {
+		well := *w.rec.Started
+		well.Steady = true
+		w.rec.Started = &well
+	}
+	a.saveStarts(w)
 }
 
-// saveStarts records the failed starts. That a restart of fleetd may then count
-// anew is no reason to do anything else.
+// unproven reports whether the failed starts of the unit are counted and it is
+// not known yet that it has done well since it was started.
+func (r Record) unproven() bool {
+	return r.Attempts > 0 && r.Started != nil && r.Started.Done && !r.Started.Steady
+}
+
+// saveStarts records how the starts came out. That a restart of fleetd may then
+// count anew is no reason to do anything else.
 func (a *Agent) saveStarts(w *work) {
 	if err := a.disk.save(w.rec); err != nil {
 		a.Log.Warn("unit: failed starts are not recorded", "unit", w.rec.Unit, "err", err)

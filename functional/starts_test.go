@@ -2,6 +2,7 @@ package functional
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -93,6 +94,39 @@ func TestFailedStartsAreTriedAgainAndCounted(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAStartThatFailsUnseenIsTriedAgain: while fleetd is away, or the store is,
+// and a unit that ran well until then is left alone.
+func TestAStartThatFailsUnseenIsTriedAgain(t *testing.T) {
+	simulate(t, 2, func(s *simulation) {
+		s.within(simTTL, "both are there", func() bool { return s.liveMachines() == 2 })
+		s.put("a.service", service+"[X-Fleet]\nReschedule=on-failure:1\n", unit.Launched)
+		s.put("b.service", service+"[X-Fleet]\nReschedule=on-failure:1\n", unit.Launched)
+		s.within(5*time.Second, "both run", func() bool {
+			return s.reached("a.service") == unit.Launched && s.reached("b.service") == unit.Launched
+		})
+		on := func(name string) *simMachine {
+			id := s.cluster().Placements(name)[0].MachineID
+			return s.machines[slices.IndexFunc(s.machines, func(m *simMachine) bool { return m.id == id })]
+		}
+		young, old := on("a.service"), on("b.service")
+		crash := func(m *simMachine, name string) (more int) {
+			before := m.startsOf(name)
+			m.stopFleetd()
+			m.runner.Crash(name)
+			m.startFleetd()
+			s.pass(simTTL)
+			return m.startsOf(name) - before
+		}
+		if n := crash(young, "a.service"); n != 1 {
+			t.Errorf("a unit that failed soon was started %d times more, want once", n)
+		}
+		s.pass(2 * time.Minute)
+		if n := crash(old, "b.service"); n != 0 {
+			t.Errorf("a unit that ran well was started %d times more", n)
+		}
+	})
 }
 
 // TestAUnitThatFailsHereIsTriedElsewhere: it is started as often as it says
