@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"fleet/schedule"
 	"fleet/unit"
 )
 
@@ -82,8 +83,8 @@ func (s *Server) readPut(w http.ResponseWriter, r *http.Request) (put, error) {
 		return p, err
 	}
 	p.whole = name.IsTemplate() && p.target.AtLeast(unit.Loaded)
-	if p.whole && p.file != nil {
-		if err := p.checkWhole(p.file); err != nil {
+	if p.file != nil {
+		if err := p.checkTemplate(p.file); err != nil {
 			return p, err
 		}
 	}
@@ -100,14 +101,19 @@ func (s *Server) readPut(w http.ResponseWriter, r *http.Request) (put, error) {
 	return p, err
 }
 
-// checkWhole refuses to start a template whose file doesn't say of how many
-// instances the whole is made.
-func (p *put) checkWhole(f *unit.File) error {
+// checkTemplate refuses to start or scale a template whose file doesn't say of
+// how many instances the whole is made.
+func (p *put) checkTemplate(f *unit.File) error {
 	req, err := f.Requirements(p.name)
-	if err == nil && req.Instances == nil {
+	switch {
+	case err != nil || req.Instances != nil:
+		return nil // what is wrong with the file is told with everything else
+	case p.whole:
 		return refuse(http.StatusBadRequest, "%s is a template: it can't be %s, only its instances can, or all of them where its [X-Fleet] says Instances=", p.name, p.target)
+	case p.scale != nil:
+		return refuse(http.StatusBadRequest, "%s can't be scaled: its [X-Fleet] doesn't say Instances=", p.name)
 	}
-	return nil // what is wrong with the file is told with everything else
+	return nil
 }
 
 // readFile makes the file that the body holds, nil if it holds none.
@@ -149,11 +155,19 @@ func precondition(h http.Header) (*string, error) {
 }
 
 // write brings the unit to what p asks for; created says that it has a new file.
+// What can be told beforehand is refused before anything is written.
 func (s *Server) write(ctx context.Context, p put) (created bool, err error) {
-	if p.whole && p.file == nil {
+	if p.file == nil && (p.whole || p.scale != nil) {
 		err := s.look(ctx, 0, func(v *view) error {
-			if f := v.File(p.name); f != nil {
-				return p.checkWhole(f)
+			f := v.File(p.name)
+			if f == nil {
+				return nil
+			}
+			if err := p.checkTemplate(f); err != nil || p.scale == nil {
+				return err
+			}
+			if err := schedule.AdmitScale(v.Cluster, p.name, *p.scale); err != nil {
+				return refuse(http.StatusBadRequest, "%s can't have %d instances: %v", p.name, *p.scale, err)
 			}
 			return nil
 		})

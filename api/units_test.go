@@ -339,3 +339,28 @@ func TestTemplateStateIsTheLowest(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedScaleChangesNothing: not what the same request asks for besides.
+func TestRefusedScaleChangesNothing(t *testing.T) {
+	w := newWorld(t, api.Config{})
+	const path = "/fleet/v1/units/app@.service"
+	text := func(options string) string {
+		return jsonOf(unit.Unit{Text: "[Service]\nExecStart=/bin/true\n[X-Fleet]\n" + options})
+	}
+	w.want(201, "PUT", path, text("MachineOf=db.service\nInstances=3\n"), nil)
+	for body, says := range map[string]string{
+		`{"desiredState":"launched","instances":40}`:                               "app@.service can't have 40 instances: MachineOf would bind more than 32 units together",
+		`{"desiredState":"launched","instances":-1}`:                               "0 to 10000",
+		`{"instances":5,"options":[{"section":"Service","name":"A","value":"b"}]}`: "doesn't say Instances=",
+		text("MachineOf=db.service\nInstances=40\n"):                               "app@.service can't be placed: MachineOf would bind more than 32 units together",
+	} {
+		if got, _, answer := w.call("PUT", path, body); got != 400 || !strings.Contains(answer, says) {
+			t.Errorf("PUT %s: %d %s, want 400 with %q", body, got, answer, says)
+		}
+	}
+	var u unit.Unit
+	w.want(200, "GET", path, "", &u)
+	if u.DesiredState != unit.Inactive || *u.Instances != 3 || !strings.Contains(u.Text, "Instances=3") {
+		t.Errorf("the template is %+v", u)
+	}
+}

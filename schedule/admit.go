@@ -25,6 +25,9 @@ func Admit(c *Cluster, name string, file *unit.File) error {
 	if _, err := a.follow(a.name); err != nil {
 		return err
 	}
+	if err := a.group(a.kept()); err != nil {
+		return err
+	}
 	if err := a.oneMachine(); err != nil {
 		return err
 	}

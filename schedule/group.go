@@ -135,16 +135,39 @@ func (c *Cluster) broken(units []*node) map[*node]string {
 			}
 		}
 	}
-	if len(resolved) == len(units) {
+	crowded := c.crowded(resolvedOf(units, resolved))
+	if len(resolved) == len(units) && len(crowded) == 0 {
 		return nil
 	}
 	why := make(map[*node]string)
+	for n := range crowded {
+		c.unresolve(n, resolved)
+		why[n] = errCrowd.Error()
+	}
 	for _, n := range units {
-		if !resolved[n] {
+		if _, told := why[n]; !told && !resolved[n] {
 			why[n] = c.whyBroken(n, resolved)
 		}
 	}
 	return why
+}
+
+func resolvedOf(units []*node, resolved map[*node]bool) []*node {
+	if len(units) == len(resolved) {
+		return units
+	}
+	return slices.DeleteFunc(slices.Clone(units), func(n *node) bool { return !resolved[n] })
+}
+
+// unresolve takes back that n can be placed, and whoever follows it.
+func (c *Cluster) unresolve(n *node, resolved map[*node]bool) {
+	if !resolved[n] {
+		return
+	}
+	delete(resolved, n)
+	for f := range n.follows {
+		c.unresolve(f, resolved)
+	}
 }
 
 // resolves reports whether every unit that n follows is resolved, or global,

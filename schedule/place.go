@@ -271,7 +271,7 @@ func (c *Cluster) decidedFrom(part, group []*node) []*node {
 	units := slices.Clip(group) // an append makes a copy
 	for _, n := range part {
 		for _, name := range n.wants.MachineOf {
-			if t := c.units[name]; !slices.Contains(group, t) {
+			if t := c.units[name]; !slices.Contains(units, t) {
 				units = append(units, t)
 			}
 		}

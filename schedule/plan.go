@@ -74,8 +74,8 @@ import (
 // Units bound by MachineOf are a group. A group is placed, moved and released
 // as a whole, or not at all; newcomers join those that are placed, or wait. A
 // unit whose MachineOf can't be met, because its target is unknown or not
-// loaded or follows it in turn, is in no group: it is not placed, but stays if
-// it was.
+// loaded or follows it in turn, or because the group would get larger than can
+// be written at once, is in no group: it is not placed, but stays if it was.
 //
 // A unit with RunOnce= that has finished is not placed again, and goes from
 // where it is only if that machine still runs it or is drained. One with
