@@ -29,6 +29,9 @@ func TestDiscoveryIsComplete(t *testing.T) {
 	for name, noun := range map[string]any{
 		"Machine": api.Machine{}, "MachinePage": api.MachinePage{}, "MachineDetail": api.MachineDetail{}, "MachinePlacement": api.MachinePlacement{},
 		"Use": schedule.Use{}, "Trouble": schedule.Trouble{}, "Patch": api.Patch{},
+		"Placement": schedule.Placement{}, "Event": api.Event{},
+		"Explanation": schedule.Explanation{}, "Reason": schedule.Reason{}, "Move": schedule.Move{},
+		"Score": schedule.Score{}, "ScorePart": schedule.ScorePart{},
 		"Unit": unit.Unit{}, "UnitPage": api.UnitPage{}, "UnitOption": unit.Option{}, "Scale": unit.Scale{},
 		"UnitState": unit.State{}, "UnitStatePage": api.StatePage{},
 	} {

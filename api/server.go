@@ -108,21 +108,32 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 // methods maps a request's method to what answers it.
 type methods map[string]func(http.ResponseWriter, *http.Request) error
 
+// calls are the paths below Base and what answers there: those that answer at
+// once, and the streams, which take as long as they take.
+func (s *Server) calls() (calls, streams map[string]methods) {
+	return map[string]methods{
+			"units":          {"GET": s.listUnits},
+			"units/{name}":   {"GET": s.getUnit, "PUT": s.putUnit, "DELETE": s.deleteUnit},
+			"state":          {"GET": s.listStates},
+			"state/{name}":   {"GET": s.getState},
+			"machines":       {"GET": s.listMachines, "PATCH": s.patchMachines},
+			"machines/{id}":  {"GET": s.getMachine, "DELETE": s.forgetMachine},
+			"explain/{name}": {"GET": s.explain},
+			"discovery":      {"GET": s.discovery},
+		}, map[string]methods{
+			"events":   {"GET": s.events},
+			"snapshot": {"GET": s.snapshot},
+		}
+}
+
 func (s *Server) routes() {
-	for path, m := range map[string]methods{
-		"units":          {"GET": s.listUnits},
-		"units/{name}":   {"GET": s.getUnit, "PUT": s.putUnit, "DELETE": s.deleteUnit},
-		"state":          {"GET": s.listStates},
-		"state/{name}":   {"GET": s.getState},
-		"machines":       {"GET": s.listMachines, "PATCH": s.patchMachines},
-		"machines/{id}":  {"GET": s.getMachine, "DELETE": s.forgetMachine},
-		"explain/{name}": {"GET": s.explain},
-		"discovery":      {"GET": s.discovery},
-	} {
+	calls, streams := s.calls()
+	for path, m := range calls {
 		s.mux.HandleFunc(Base+path, s.answer(m, callTimeout))
 	}
-	s.mux.HandleFunc(Base+"events", s.answer(methods{"GET": s.events}, 0))
-	s.mux.HandleFunc(Base+"snapshot", s.answer(methods{"GET": s.snapshot}, 0))
+	for path, m := range streams {
+		s.mux.HandleFunc(Base+path, s.answer(m, 0))
+	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, refuse(http.StatusNotFound, "there is nothing at %s", r.URL.Path))
 	})
