@@ -288,6 +288,32 @@ func TestOrphanIsNotStartedElsewhere(t *testing.T) {
 	w.expect("a.service", "m1:run") // though m2 has less
 }
 
+// TestOrphanIsPlacedWhereItRuns though another machine, which is back, holds it
+// still: what is held and doesn't run is started by nobody.
+func TestOrphanIsPlacedWhereItRuns(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1", "m2")
+	w.launch("a.service")
+	w.settle()
+	w.die("m1")
+	w.settle()
+	w.expect("a.service", "m1:held m2:run")
+
+	w.die("m2") // and is forgotten
+	p := w.placement("a.service", "m2")
+	w.write(Change{Deleted: true, Placement: &p}, Change{Deleted: true, Machine: &Machine{ID: "m2"}})
+	orphan := w.running["m2"]["a.service"]
+	orphan.Orphaned, orphan.Generation = true, 0
+	w.running["m2"]["a.service"] = orphan
+	rebooted := w.running["m1"]["a.service"]
+	rebooted.ActiveState, rebooted.Reached = "inactive", unit.Inactive
+	w.running["m1"]["a.service"] = rebooted
+	w.join("m2")
+	w.comeBack("m1")
+	w.settle()
+	w.expect("a.service", "m2:run")
+}
+
 func TestDecidedOnce(t *testing.T) {
 	w := newWorld(t)
 	w.join("m1", "m2")

@@ -178,6 +178,9 @@ func (s *slot) ties() bool {
 // runs reports whether the machine is there and says that the unit runs on it.
 func (s *slot) runs() bool { return s.machine.facts.here && s.state != nil && s.state.Active() }
 
+// idle reports whether the machine is there and says that the unit doesn't run.
+func (s *slot) idle() bool { return s.machine.facts.here && s.state != nil && !s.state.Active() }
+
 // runsOn returns the first machine that is there and runs the unit, or nil.
 func (n *node) runsOn() *machine {
 	for _, s := range n.slots {
@@ -188,11 +191,15 @@ func (n *node) runsOn() *machine {
 	return nil
 }
 
-// tied returns what keeps a unit from being placed on m.
+// tied returns what keeps a unit from being placed on m. Where it is held and
+// doesn't run it isn't started either: that keeps it from no machine that runs
+// it, as one may that has been forgotten meanwhile.
 func tied(n *node, m *machine) refusal {
+	at := n.on(m)
 	for _, s := range n.slots {
 		switch {
 		case !s.ties():
+		case s.order() == Held && s.idle() && at != nil && at.runs():
 		case s.machine != m:
 			return refusal{kind: runsElsewhere, what: s.machine.id}
 		case s.order() == Release:

@@ -203,6 +203,10 @@ func (w *world) obeyOne(id, name string) bool {
 	switch {
 	case p.Order == Release:
 		is.Released = true
+	case p.Order == Held && (!had || p.Target == unit.Launched || was.Generation == p.Generation):
+		return false // what runs there runs on, and nothing is started
+	case p.Order == Held:
+		is.Hash, is.Reached = was.Hash, unit.Loaded
 	case p.Finished:
 		is.Reached = p.Target
 	case p.Target == unit.Launched:
