@@ -55,7 +55,11 @@ type demand struct {
 func (d *demand) add(n *node, m *machine) {
 	d.wants = d.wants.plus(n.wants.reserves())
 	if s := n.on(m); s != nil {
-		d.has, d.takes = d.has.plus(s.holds()), d.takes.plus(s.claim().amounts)
+		d.takes = d.takes.plus(s.claim().amounts)
+		// What another file than the unit's reserves that runs there isn't known.
+		if s.placement() != nil || s.state != nil && s.state.Hash == n.unit.Hash {
+			d.has = d.has.plus(s.holds())
+		}
 	}
 }
 

@@ -79,6 +79,21 @@ func TestReservationOfAReportedUnitCounts(t *testing.T) {
 	w.expect("b.service", "m1:run")
 }
 
+// TestOrphanOfAnotherFileNeedsRoom: what its unit's file reserves by now was
+// never free there.
+func TestOrphanOfAnotherFileNeedsRoom(t *testing.T) {
+	w := newWorld(t)
+	w.size("m1", 2, 1)
+	w.report("m1", unit.State{Name: "a.service", Hash: file(t).Hash, ActiveState: "active", Orphaned: true})
+	w.launch("a.service", "MemoryReservation=3G")
+	w.settle()
+	w.explains("a.service", "no machine fits: 1 has less than 3G of memory free")
+
+	w.launch("a.service", "MemoryReservation=2G")
+	w.settle()
+	w.expect("a.service", "m1:run")
+}
+
 func TestLargerReservationWaitsForRoom(t *testing.T) {
 	w := newWorld(t)
 	w.size("m1", 4, 1)
