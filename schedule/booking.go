@@ -12,13 +12,10 @@ func (s *slot) bookings() (to, unit string) {
 	if p == nil || p.Order != Release {
 		return "", ""
 	}
-	if p.To != s.machine.id {
-		to = p.To
-	}
 	if p.For != s.node.name {
 		unit = p.For
 	}
-	return to, unit
+	return p.To, unit
 }
 
 // booked reports whether room is kept there for the unit. What belongs nowhere,

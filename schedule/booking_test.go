@@ -161,3 +161,22 @@ func TestBackOnTheSameMachine(t *testing.T) {
 	w.settle()
 	w.quiet()
 }
+
+// TestRoomIsKeptWhereAUnitComesBackTo: the machine that it leaves is the only
+// one that it can go to by the time that it has stopped.
+func TestRoomIsKeptWhereAUnitComesBackTo(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1", "m2")
+	w.launch("a.service")
+	w.settle()
+	w.label(Label{MachineID: "m1", Draining: true})
+	w.decide()
+	w.expect("a.service", "m1:release")
+	w.label(Label{MachineID: "m2", Cordoned: true})
+	w.label(Label{MachineID: "m1"})
+	w.decide()
+	w.launch("b.service", "Conflicts=a.service", "Priority=1")
+	w.settle()
+	w.expect("a.service", "m1:run")
+	w.expect("b.service", "")
+}

@@ -248,7 +248,7 @@ func (p *planner) placeReason(part, group []*node, m *machine) string {
 	}
 	for _, n := range part {
 		for _, s := range n.slots {
-			if to, _ := s.bookings(); to == m.id {
+			if to, _ := s.bookings(); to == m.id && s.machine != m {
 				return "it moved here from " + s.machine.id + ": " + s.place.Reason
 			}
 		}
