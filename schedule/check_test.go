@@ -89,6 +89,10 @@ func (h *history) reserved(d Decision, id string) map[string]amounts {
 		}
 	}
 	for k, p := range h.after(d) {
+		if k.machine == id && p.Order == Release && p.For != "" && h.binding(p.For) {
+			delete(reserved, p.Unit) // it has gone before that one comes
+			continue
+		}
 		if k.machine == id && !h.hasStopped(p) {
 			reserved[p.Unit] = amounts{p.Memory, p.CPU}
 		}
