@@ -261,11 +261,13 @@ func (h *history) checkRelease(d Decision, was, p Placement) {
 	case !h.wanted(p.Unit), was.Finished, h.isDone(p.Unit):
 	case was.Order == Held && h.settledElsewhere(p.Unit, p.MachineID):
 	case h.wasGlobal(p.Unit) && !h.isGlobal(p.Unit):
-	case h.unfit(p.Unit, p.MachineID) != "", h.boundUnfit(d), h.boundFails(d), h.replaced(d):
+	case h.unfit(p.Unit, p.MachineID) != "", h.boundUnfit(d), h.replaced(d):
 		h.checkDestination(d, p)
 	case h.drained(d):
 		h.checkDestination(d, p)
 		h.checkBudgets(d)
+	case h.boundFails(d):
+		h.checkDestination(d, p)
 	default:
 		h.rt.Fatalf("%s: stops %+v without a reason", d.Reason, was)
 	}

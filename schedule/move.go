@@ -98,10 +98,13 @@ func (p *planner) move(group []*node, m *machine, reason string) bool {
 }
 
 // moving is the release of a unit that goes to another machine, where room is
-// kept for it.
+// kept for it. That it failed where it was is remembered, whatever it goes for.
 func (p *planner) moving(s *slot, to *machine, reason string) Write {
 	pl := p.released(s, reason)
 	pl.To = to.id
+	if s.node.failing() == s {
+		pl.Trouble = pl.Trouble.after(s.machine.id, p.now)
+	}
 	return s.put(pl)
 }
 

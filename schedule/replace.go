@@ -38,12 +38,11 @@ func (p *planner) makeWay(m *machine, w way, part []*node) {
 		if s == nil || s.machine == w.to {
 			continue
 		}
-		pl := p.released(s, reason)
-		pl.To = w.to.id
+		write := p.moving(s, w.to, reason)
 		if s.machine == m {
-			pl.For = by.name
+			write.Placement.For = by.name
 		}
-		writes = append(writes, s.put(pl))
+		writes = append(writes, write)
 	}
 	units := append(p.decidedFrom(w.group, w.group), part...)
 	p.decide(listed(nodeNames(w.group))+" to go to "+w.to.id+": "+reason, lostFor(part), writes, units...)

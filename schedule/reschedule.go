@@ -99,12 +99,7 @@ func (p *planner) reschedule(group []*node) (waits bool) {
 	reason := failing.failure()
 	var writes []Write
 	for _, n := range group {
-		s := n.running()
-		w := p.moving(s, m, reason)
-		if n.failing() != nil {
-			w.Placement.Trouble = s.place.Trouble.after(s.machine.id, p.now)
-		}
-		writes = append(writes, w)
+		writes = append(writes, p.moving(n.running(), m, reason))
 	}
 	p.decide(listed(nodeNames(group))+" to go to "+m.id+": "+reason, nil, writes, p.decidedFrom(group, group)...)
 	return false

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -165,5 +166,20 @@ func TestBackOffIsBounded(t *testing.T) {
 	}
 	if len(tr.Machines) != 8 || tr.Machines[0] != "e" || tr.Machines[7] != "l" || tr.Moves != 12 {
 		t.Fatalf("%+v", tr)
+	}
+}
+
+// TestFailureIsRememberedInADrain: a host on which units fail is drained, and
+// takes units again.
+func TestFailureIsRememberedInADrain(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1", "m2")
+	w.launch("a.service", "Reschedule=on-failure:3")
+	w.settle()
+	w.label(Label{MachineID: "m1", Draining: true})
+	w.failsToStart("m1", "a.service")
+	w.settle()
+	if p := w.placement("a.service", "m2"); p.Trouble == nil || !slices.Equal(p.Trouble.Machines, []string{"m1"}) {
+		t.Fatalf("%+v", p)
 	}
 }
