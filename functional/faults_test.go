@@ -19,8 +19,8 @@ import (
 )
 
 var (
-	faultSeed = flag.Uint64("seed", 0, "run TestFaults with this seed alone")
-	faultRuns = flag.Int("faults", 80, "how many seeds TestFaults runs, from 1 on")
+	faultSeed = flag.Uint64("seed", 0, "run TestFaults and TestMixedFaults with this seed alone")
+	faultRuns = flag.Int("faults", 80, "how many seeds TestFaults and TestMixedFaults run")
 	faultFrom = flag.Uint64("from", 1, "the first of them")
 )
 
@@ -175,7 +175,7 @@ func (d *driver) submit(name string, version int, target unit.TargetState) {
 }
 
 func (d *driver) did(_ any, err error) {
-	if err != nil && !errors.Is(err, unit.ErrNotFound) {
+	if err != nil && !errors.Is(err, unit.ErrNotFound) && !errors.Is(err, schedule.ErrUnknownMachine) {
 		d.t.Fatal(err)
 	}
 }
@@ -313,6 +313,17 @@ func (d *driver) stall() {
 
 // heal ends all trouble.
 func (d *driver) heal() {
+	d.mend()
+	for _, m := range d.machines {
+		if d.drained[m] {
+			d.drain(m, false)
+		}
+	}
+	d.complete()
+}
+
+// mend ends what hardware, networks and the store are in for.
+func (d *driver) mend() {
 	d.log("all is well again")
 	if d.stalled {
 		d.stall()
@@ -329,12 +340,6 @@ func (d *driver) heal() {
 		}
 	}
 	clear(d.off)
-	for _, m := range d.machines {
-		if d.drained[m] {
-			d.drain(m, false)
-		}
-	}
-	d.complete()
 }
 
 // converge waits until everything is as it should be, and checks that it

@@ -33,7 +33,10 @@ type simulation struct {
 	machines []*simMachine
 	behave   func(unit string) agent.Behavior // of machines added from now on
 	policy   schedule.Policy                  // of engines started from now on
-	log      *slog.Logger
+	// equipment is what machines have that are added from now on: capacity and
+	// metadata.
+	equipment schedule.Machine
+	log       *slog.Logger
 }
 
 // simMachine is one machine: its runner and its disk outlive its fleetd.
@@ -42,6 +45,7 @@ type simMachine struct {
 	id     string
 	disk   string
 	boot   int
+	has    schedule.Machine // its equipment
 	runner *agent.Hollow
 	starts int // of fleetd, each with a connection to the store of its own
 	stop   context.CancelFunc
@@ -116,7 +120,7 @@ func (s *simulation) add(dir string) *simMachine {
 	i := len(s.machines) + 1
 	m := &simMachine{
 		s: s, id: fmt.Sprintf("%032x", i), disk: filepath.Join(dir, fmt.Sprint(i)),
-		boot: 1, runner: agent.NewHollow(s.behave),
+		boot: 1, has: s.equipment, runner: agent.NewHollow(s.behave),
 	}
 	s.machines = append(s.machines, m)
 	m.startFleetd()
@@ -130,8 +134,10 @@ func (m *simMachine) startFleetd() {
 	m.starts++
 	reg := registry.New(bounded{m.s.store.Client(m.client())}, "", m.s.log)
 	log := m.s.log.With("machine", m.id[30:])
+	is := m.has
+	is.ID, is.PrimaryIP, is.TTL = m.id, "10.0.0.1", int(simTTL.Seconds())
 	a, err := agent.New(agent.Config{
-		Machine: schedule.Machine{ID: m.id, PrimaryIP: "10.0.0.1", TTL: int(simTTL.Seconds())},
+		Machine: is,
 		BootID:  fmt.Sprint("boot", m.boot),
 		Dir:     m.disk, TTL: simTTL, Grace: time.Minute,
 		Store: reg, Leases: reg, Runner: m.runner, Log: log,
