@@ -193,7 +193,7 @@ func (p *planner) place(part, group []*node) bool {
 	}
 	why := p.placeReason(part, group, m)
 	gone := lostFor(part)
-	var writes []Write
+	writes := p.writes.list(len(part))[:0] // most take no more
 	for _, n := range part {
 		if s := n.running(); s != nil {
 			pl := *s.place

@@ -154,6 +154,11 @@ func (c *Cluster) Retry(d Decision) {
 type planner struct {
 	*Cluster
 	decisions []Decision
+
+	// What decisions are made of.
+	writes  slab[Write]
+	at      slab[UnitAt]
+	planned slab[planned]
 }
 
 func (p *planner) do(t task) {
@@ -185,7 +190,7 @@ func (p *planner) do(t task) {
 
 // decide adds a decision about the placements of units.
 func (p *planner) decide(reason string, gone []string, writes []Write, units ...*node) {
-	d := Decision{Writes: writes, Units: make([]UnitAt, len(units)), Gone: gone, Reason: reason}
+	d := Decision{Writes: writes, Units: p.at.list(len(units)), Gone: gone, Reason: reason}
 	for i, n := range units {
 		d.Units[i] = UnitAt{n.name, n.revision}
 	}
@@ -197,11 +202,13 @@ func (p *planner) decide(reason string, gone []string, writes []Write, units ...
 func (p *planner) make(d Decision, units ...*node) {
 	p.decisions = append(p.decisions, d)
 	p.promise(d.Others)
+	plans := p.planned.list(len(d.Writes))
 	for i := range d.Writes {
 		w := &d.Writes[i]
 		s := p.slotOf(w, units)
 		was := s.view()
-		s.planned = &planned{write: w, revision: p.revision}
+		plans[i] = planned{write: w, revision: p.revision}
+		s.planned = &plans[i]
 		p.reindex(s, was)
 	}
 }
