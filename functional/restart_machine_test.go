@@ -166,3 +166,43 @@ func testStoreWiped(t *testing.T, c *cluster) {
 	frozen()
 	c.quiet(t, before, ttl+2*time.Second, c.kept)
 }
+
+// testKilledDuringStop kills fleetd while a unit takes long to stop. fleetd is
+// back before that is over, and so is one that is restarted in order: nothing
+// else that runs on the machine is moved or touched.
+func testKilledDuringStop(t *testing.T, c *cluster) {
+	m := c.others(c.via)[0]
+	here := "[X-Fleet]\nMachineID=" + m.ID + "\n"
+	c.start(t, "bystander.service", small+here)
+	c.start(t, "hung.service", "[Service]\nExecStart=/bin/sleep 1d\nExecStop=/bin/sh -c 'until test -e /run/let-go; do sleep 0.1; done'\nTimeoutStopSec=10min\n"+here)
+	before := c.awaitOnce(t, soon, "bystander.service", "hung.service")
+	c.fleetctl(t, "stop", "--no-block", "hung.service")
+	eventually(t, soon, func() error {
+		if out := c.sh(t, m, "systemctl show --value --property=ActiveState hung.service"); strings.TrimSpace(out) != "deactivating" {
+			return fmt.Errorf("hung.service is %q", out)
+		}
+		return nil
+	})
+	for _, end := range []string{"systemctl kill --signal=KILL fleet.service", "systemctl restart fleet.service"} {
+		old := c.sh(t, m, "systemctl show --value --property=MainPID fleet.service")
+		began := time.Now()
+		c.sh(t, m, "timeout 60 "+end)
+		eventually(t, soon, func() error {
+			pid := c.sh(t, m, "systemctl show --value --property=MainPID fleet.service; systemctl is-active fleet.service || true")
+			if pid == old+"active\n" || !strings.HasSuffix(pid, "active\n") || strings.HasSuffix(pid, "inactive\n") {
+				return fmt.Errorf("after %s: %q, before %q", end, pid, old)
+			}
+			return nil
+		})
+		t.Logf("fleetd was back %s after %s, with a unit hanging in its stop", since(began), end)
+	}
+	unchanged(t, before, c.active(t, "bystander.service", "hung.service"))
+	c.sh(t, m, "touch /run/let-go")
+	eventually(t, soon, func() error {
+		if s := c.active(t, "hung.service"); len(s) > 0 {
+			return fmt.Errorf("still there: %v", s)
+		}
+		return nil
+	})
+	c.sh(t, m, "rm /run/let-go")
+}

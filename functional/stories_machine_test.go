@@ -72,6 +72,7 @@ func testEmbedded(t *testing.T, ctx context.Context, bin string) {
 	c.story(t, "bad input", testBadInput)
 	c.story(t, "time to start", testStartTime)
 	c.story(t, "restart fleetd", testRestartFleetd)
+	c.story(t, "killed during a stop", testKilledDuringStop)
 	c.story(t, "kill the leader", testKillLeader)
 	c.story(t, "second fleetd", testSecondFleetd)
 	c.story(t, "stop all fleetds", testStopAll)

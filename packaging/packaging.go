@@ -9,13 +9,16 @@ var (
 	service string
 	//go:embed fleet.socket
 	socket string
+	//go:embed fleet-units.target
+	units string
 )
 
 // Units returns the texts of fleet's own systemd units by their names, as they
 // belong into /usr/lib/systemd/system. They expect fleetd at /usr/bin/fleetd.
 func Units() map[string]string {
 	return map[string]string{
-		"fleet.service": service,
-		"fleet.socket":  socket,
+		"fleet.service":      service,
+		"fleet.socket":       socket,
+		"fleet-units.target": units,
 	}
 }

@@ -17,6 +17,7 @@ func TestUnits(t *testing.T) {
 		{"fleet.service", "Service", "Type", "notify", "units are ordered after a fleetd that is ready"},
 		{"fleet.service", "Service", "ExecReload", "/bin/kill -HUP $MAINPID", "a reload keeps the sockets"},
 		{"fleet.service", "Service", "Restart", "always", "nobody else starts fleetd again"},
+		{"fleet-units.target", "Unit", "After", "fleet.service", "at shutdown the units stop before fleetd"},
 		{"fleet.service", "Unit", "StartLimitIntervalSec", "0", "it is started again however often it fails"},
 	} {
 		file, err := unit.Parse([]byte(units[want.unit]))

@@ -12,9 +12,11 @@ import (
 const orderFile = "10-fleet.conf"
 
 // orderText has the unit stopped before fleetd when the host goes down, so that
-// fleetd can hand it over. Stopping fleetd alone stops nothing: an order is no
-// requirement.
-const orderText = "[Unit]\nAfter=fleet.service\n"
+// fleetd can hand it over. The target stands between the two: it has a job only
+// then, and without one no order passes through it, so that a unit which takes
+// long to stop keeps no fleetd from being restarted. Stopping fleetd alone stops
+// nothing: an order is no requirement.
+const orderText = "[Unit]\nAfter=fleet-units.target\n"
 
 // dropIns is the directory of a unit's drop-ins.
 func (f files) dropIns(name string) string { return f.link(name) + ".d" }

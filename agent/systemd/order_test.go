@@ -15,7 +15,7 @@ func TestServicesAreOrderedAfterFleetd(t *testing.T) {
 		}
 	}
 	text, err := os.ReadFile(filepath.Join(root, "system/a.service.d/10-fleet.conf"))
-	if err != nil || string(text) != "[Unit]\nAfter=fleet.service\n" {
+	if err != nil || string(text) != "[Unit]\nAfter=fleet-units.target\n" {
 		t.Errorf("the service's drop-in: %q, %v", text, err)
 	}
 	if _, err := os.Stat(filepath.Join(root, "system/a.timer.d")); err == nil {
