@@ -321,3 +321,20 @@ func TestTemplateThatCannotBeReadChangesNothing(t *testing.T) {
 	w.keeps("app@1.service* app@2.service*")
 	w.explains("app@.service", "its file can't be read")
 }
+
+// TestSurplusIsNotPlaced: what an instance waits for comes in the same Plan that
+// takes the instance away.
+func TestSurplusIsNotPlaced(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1")
+	w.launch("app@.service", "Instances=1", "MachineOf=a.service")
+	w.settle()
+	w.launch("a.service", "Global=true")
+	w.launch("app@.service")
+	w.plan()
+	if l := w.log(); strings.Contains(l, "app@1.service on m1") {
+		t.Error(l)
+	}
+	w.settle()
+	w.keeps("a.service")
+}

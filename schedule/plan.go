@@ -174,6 +174,8 @@ func (p *planner) do(t task) {
 	}
 	p.agenda.unwait(n)
 	switch {
+	case p.promised(key{kind: unitKind, unit: n.name}):
+		// Its record is about to be another, and has it decided about again.
 	case !n.wanted():
 		p.retire(n, t.machine)
 		p.forgetDone(n)
