@@ -340,6 +340,7 @@ func (x *mixed) misplaced(c *schedule.Cluster, name string) string {
 		i := slices.IndexFunc(x.machines, func(m *simMachine) bool { return m.id == p.MachineID })
 		runs := slices.Contains(on, i)
 		switch {
+		case p.Order == schedule.Held && e.Pending: // it waits for a machine that fits
 		case p.Order != schedule.Run || p.Target != u.DesiredState:
 			return fmt.Sprintf("its placement is %+v", p)
 		case p.Target == unit.Launched && name[0] == 'j':
@@ -349,7 +350,7 @@ func (x *mixed) misplaced(c *schedule.Cluster, name string) string {
 		case p.Target == unit.Launched && !runs:
 			return "doesn't run where it is placed"
 		}
-		if !p.Finished && !reported(c, p) {
+		if p.Order == schedule.Run && !p.Finished && !reported(c, p) {
 			return fmt.Sprintf("isn't reported to be as it should: %+v %+v", p, c.States(name))
 		}
 	}
