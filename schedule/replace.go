@@ -137,7 +137,7 @@ func (c *Cluster) eachMatch(p *pattern, among map[string]*node, fn func(*node)) 
 }
 
 // ways returns how the units that the part replaces leave the machine, nil if
-// they can't or it wouldn't take the part then. Each is looked for a machine
+// they can't, or if it wouldn't take the part then. Each is looked for a machine
 // with the ones before it, and the part, where they are to be.
 func (c *Cluster) ways(q *query, m *machine) []way {
 	groups := c.victims(q, m)
@@ -165,6 +165,12 @@ func (c *Cluster) ways(q *query, m *machine) []way {
 		}
 		t.place(g, to)
 		ways = append(ways, way{g, to})
+	}
+	// Where they are now may be what keeps the part away: an instance counts
+	// wherever it is for those that are to be even with it.
+	t.back(q.part, m)
+	if q.refuses(m).kind != fits {
+		return nil
 	}
 	return ways
 }

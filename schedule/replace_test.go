@@ -319,6 +319,24 @@ func TestReplacesInAChain(t *testing.T) {
 	w.expect("c.service", "m2:run")
 }
 
+// A unit that would not fit once those that it replaces are where they can go
+// has nobody moved for it: an instance counts there too for one that is to be
+// even with it.
+func TestReplacesMovesNobodyInVain(t *testing.T) {
+	w := newWorld(t)
+	w.join("m1 region=eu", "m2 region=eu", "m3 region=us")
+	w.launch("a.service", "MachineMetadata=region=eu")
+	w.launch("w@2.service", "MachineOf=a.service")
+	w.settle()
+	w.expect("w@2.service", "m1:run")
+	w.launch("full.service", "MachineID=m3", "Conflicts=w@1.service")
+	w.settle()
+	w.launch("w@1.service", "Spread=region hard", "Replaces=a.service")
+	w.quiet()
+	w.expect("w@1.service", "")
+	w.expect("w@2.service", "m1:run")
+}
+
 func TestReplacesInACircle(t *testing.T) {
 	w := newWorld(t)
 	w.join("m1", "m2", "m3")

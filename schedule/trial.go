@@ -56,6 +56,16 @@ func (t *trial) place(units []*node, m *machine) {
 	}
 }
 
+// back makes the units' slots on the machine as they were before the trial.
+func (t *trial) back(units []*node, m *machine) {
+	for _, n := range units {
+		i := slices.IndexFunc(t.was, func(w tried) bool { return w.slot.node == n && w.slot.machine == m })
+		if i >= 0 {
+			t.set(t.was[i].slot, t.was[i].place, t.was[i].state)
+		}
+	}
+}
+
 // inOrder returns what is on the machine, by the units' names.
 func (m *machine) inOrder() []*slot {
 	return slices.SortedFunc(slices.Values(m.slots), func(a, b *slot) int { return byName(a.node, b.node) })
