@@ -438,7 +438,7 @@ type audit struct {
 	units map[string]schedule.Change
 
 	at      map[string]map[string]schedule.Placement
-	states  map[string]map[string]unit.State
+	stopped map[string]map[string]int64 // the release that was confirmed last; a lost machine's states go, and what it stopped stays stopped
 	live    map[string]bool
 	memory  map[string]int64
 	done    map[string]schedule.Done
@@ -448,7 +448,7 @@ type audit struct {
 }
 
 func auditOf(ctx context.Context, s *simulation, w *witness) *audit {
-	a := &audit{w: w, s: s, doomed: map[string]bool{}, tainted: map[string]bool{}}
+	a := &audit{w: w, s: s, doomed: map[string]bool{}, tainted: map[string]bool{}, stopped: map[string]map[string]int64{}}
 	a.clear()
 	for _, m := range s.machines {
 		m.runner.OnEvent(func(e agent.HollowEvent) { a.event(m, e) })
@@ -469,7 +469,6 @@ func auditOf(ctx context.Context, s *simulation, w *witness) *audit {
 func (a *audit) clear() {
 	a.units = map[string]schedule.Change{}
 	a.at = map[string]map[string]schedule.Placement{}
-	a.states = map[string]map[string]unit.State{}
 	a.live = map[string]bool{}
 	a.memory = map[string]int64{}
 	a.done = map[string]schedule.Done{}
@@ -515,10 +514,8 @@ func (a *audit) take(u schedule.Update) {
 			delete(a.done, c.Done.Unit)
 		case c.Done != nil:
 			a.done[c.Done.Unit] = *c.Done
-		case c.State != nil && c.Deleted:
-			delete(a.states[c.State.Name], c.State.MachineID)
-		case c.State != nil:
-			set(a.states, c.State.Name, c.State.MachineID, *c.State)
+		case c.State != nil && !c.Deleted && c.State.Released:
+			set(a.stopped, c.State.Name, c.State.MachineID, c.State.Generation)
 		case c.Placement != nil && c.Deleted:
 			delete(a.at[c.Placement.Unit], c.Placement.MachineID)
 		case c.Placement != nil:
@@ -558,7 +555,8 @@ func (a *audit) global(name string) bool { return name == "g.service" }
 func (a *audit) placed(p schedule.Placement) {
 	was := a.at[p.Unit][p.MachineID]
 	_, runs := a.w.runs[p.Unit][p.MachineID]
-	if p.Order != schedule.Run || was.Order == schedule.Run || a.global(p.Unit) || runs || a.tainted[p.Unit] {
+	if p.Order != schedule.Run || was.Order == schedule.Run || a.global(p.Unit) || runs || a.tainted[p.Unit] ||
+		p.Target != unit.Launched { // nothing is started
 		return
 	}
 	for machine := range a.w.runs[p.Unit] {
@@ -589,7 +587,7 @@ func (a *audit) weigh(touched map[string]bool) {
 		var who []string
 		for name, on := range a.at {
 			p, ok := on[id]
-			if st := a.states[name][id]; !ok || p.Order == schedule.Release && st.Released && st.Generation == p.Generation {
+			if !ok || p.Order == schedule.Release && a.stopped[name][id] == p.Generation {
 				continue
 			}
 			if p.Memory > 0 {

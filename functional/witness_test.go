@@ -175,7 +175,7 @@ func (w *witness) placed(p schedule.Placement) {
 	was, g := w.at[p.Unit][p.MachineID], given{Placement: p, at: time.Now()}
 	_, runs := w.runs[p.Unit][p.MachineID] // on from when it was lost, as elsewhere perhaps
 	switch {
-	case p.Order == schedule.Run && was.Order != schedule.Run && !w.wishes[p.Unit].global && !runs:
+	case p.Order == schedule.Run && p.Target == unit.Launched && was.Order != schedule.Run && !w.wishes[p.Unit].global && !runs:
 		for machine := range w.runs[p.Unit] {
 			if machine != p.MachineID && w.live[machine] {
 				w.blame("%s is placed on %s while %s is there and runs it", p.Unit, short(p.MachineID), short(machine))
